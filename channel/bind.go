@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package channel
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/internal/sys"
+	"github.com/skybus-io/skybus/shm"
+)
+
+// bindPatience is how long Bind goes on trying: the kernel needs a moment to
+// release the locks of a process that was just killed.
+const bindPatience = 200 * time.Millisecond
+
+// A Binding is an address that this process holds.
+type Binding struct {
+	t     *Table
+	addr  addr.Addr
+	entry *endpointEntry
+	inbox *inbox
+}
+
+// Bind takes address a for this process; nobody else can until Close or the
+// process's death. Errors: ErrInUse, ErrNoRoute (a strict domain does not know
+// the address), ErrBudget.
+func (t *Table) Bind(a addr.Addr) (*Binding, error) {
+	if err := t.mayBind(a); err != nil {
+		return nil, err
+	}
+	if err := t.takeBind(a, bindPatience); err != nil {
+		return nil, err
+	}
+	b := &Binding{t: t, addr: a}
+	step("bind.locked")
+	if err := t.change(func() (err error) { return b.fill() }); err != nil {
+		t.locks.Unbind(uint32(a))
+		return nil, budget(err)
+	}
+	return b, nil
+}
+
+func (t *Table) mayBind(a addr.Addr) error {
+	if a.IsNone() || !t.cfg.Template.Contains(a) {
+		return fmt.Errorf("bind %s: no address that template %s can name", t.Format(a), t.cfg.Template)
+	}
+	if _, known := t.findEndpoint(a); !known && t.Strict() {
+		return fmt.Errorf("bind %s: %w: no channel with it is configured, and domain %d is strict", t.Format(a), ErrNoRoute, t.key)
+	}
+	return nil
+}
+
+// takeBind takes the bind lock, or says who has it.
+func (t *Table) takeBind(a addr.Addr, patience time.Duration) error {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		ok, err := t.locks.TryBind(uint32(a))
+		if err != nil || ok {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s: %w: %s", t.Format(a), ErrInUse, t.holder(a))
+		}
+	}
+}
+
+// holder describes the process that has a bound, as far as it has said so.
+func (t *Table) holder(a addr.Addr) string {
+	e, ok := t.findEndpoint(a)
+	if !ok || e.pid.Load() == 0 {
+		return "by a process that has not yet said its PID"
+	}
+	who := fmt.Sprintf("by PID %d (%s)", e.pid.Load(), text(e.comm[:]))
+	if ns := e.pidNS.Load(); ns != sys.PIDNamespace() {
+		who += fmt.Sprintf(" of another PID namespace (%d)", ns)
+	}
+	return who
+}
+
+// fill writes who we are. The lock alone says that the address is bound.
+func (b *Binding) fill() (err error) {
+	if b.entry, err = b.t.know(b.addr); err != nil {
+		return err
+	}
+	if b.inbox, err = b.t.inbox(b.addr, true); err != nil {
+		return err
+	}
+	e := b.entry
+	step("bind.pid")
+	e.pid.Store(uint32(os.Getpid()))
+	e.pidNS.Store(sys.PIDNamespace())
+	clear(e.comm[:])
+	copy(e.comm[:commSize-1], strings.ToValidUTF8(filepath.Base(os.Args[0]), "?"))
+	e.since.Store(time.Now().UnixNano())
+	e.binds.Add(1)
+	return nil
+}
+
+// Addr returns the address bound.
+func (b *Binding) Addr() addr.Addr { return b.addr }
+
+// Bell returns the doorbell of the address: it rings for messages, and for room
+// that a sender of this address waits for.
+func (b *Binding) Bell() *shm.Doorbell { return &b.inbox.page.bell }
+
+// Drain returns a new reader of the inbox; one at a time may exist.
+func (b *Binding) Drain() (*Drain, error) { return b.t.NewDrain(b.addr) }
+
+// CountPark counts one wait of the reader's process that had to park, for the tools.
+func (b *Binding) CountPark() { atomic.AddUint64(&b.entry.parks, 1) }
+
+// CountSweep counts one sweep of the lanes.
+func (b *Binding) CountSweep() { atomic.AddUint64(&b.entry.sweeps, 1) }
+
+// Close gives the address back. Senders and Drain must be closed before.
+func (b *Binding) Close() {
+	b.inbox.page.bell.Reset()
+	step("bind.close")
+	b.entry.since.Store(0)
+	b.t.locks.Unbind(uint32(b.addr))
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package channel
+
+import (
+	"errors"
+	"math/bits"
+
+	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/ring"
+)
+
+const (
+	hotLanes   = 8        // lanes that are polled although they are empty, so that their bits can stay set
+	hotTurns   = 1000     // empty turns after which a lane is polled no more
+	batchBytes = 64 << 10 // ring bytes of one batch at most
+	sweepLanes = 256      // lanes opened in one sweep
+)
+
+// BatchSize is how many messages of one lane a Drain hands out before the next
+// lane has its turn; a lane of priority p gets 1+p batches.
+const BatchSize = 32
+
+// A Drain reads one inbox: it knows which lanes have something, and picks them
+// in turn. One goroutine at a time may use it.
+//
+// A lane is active while it is polled, and its bit in the ready set stays set;
+// an active lane that stays empty is cooled: its bit is cleared, then it is
+// looked at once more.
+type Drain struct {
+	t      *Table
+	in     *inbox
+	lanes  []*Receiver // by slot; nil while not open
+	known  []uint64    // bits of the active lanes
+	active []*Receiver
+	next   int // whose turn it is
+	swept  int // where the last sweep stopped
+
+	// OnDamage is called once for each lane that turns out to be damaged.
+	OnDamage func(src addr.Addr, err error)
+}
+
+// NewDrain opens the inbox of a, which the caller has bound.
+func (t *Table) NewDrain(a addr.Addr) (*Drain, error) {
+	in, err := t.inbox(a, false)
+	if err != nil {
+		return nil, err
+	}
+	return &Drain{t: t, in: in, known: make([]uint64, inboxWords)}, nil
+}
+
+// Next takes a batch from the lane whose turn it is: recs[:n] is in place, to
+// be released through r. n is 0 when nothing is ready. With copying set n is at
+// most 1, and the caller releases it before the user sees it.
+func (d *Drain) Next(recs []ring.Record, copying bool) (r *Receiver, n int) {
+	d.collect()
+	if copying {
+		recs = recs[:1]
+	}
+	for range len(d.active) {
+		if d.next >= len(d.active) {
+			d.next = 0
+		}
+		r := d.active[d.next]
+		if n := d.takeFrom(r, recs, copying); n > 0 {
+			if r.turns == 0 {
+				r.turns = 1 + min(r.e.priority.Load(), 255)
+			}
+			if r.turns--; r.turns == 0 {
+				d.next++
+			}
+			return r, n
+		}
+		r.turns = 0
+		if r.empty++; r.empty > hotTurns || len(d.active) > hotLanes || r.over() {
+			if d.cool(d.next) {
+				continue
+			}
+		}
+		d.next++
+	}
+	return nil, 0
+}
+
+// From takes from the lane that comes from src only.
+func (d *Drain) From(src addr.Addr, recs []ring.Record, copying bool) (r *Receiver, n int, err error) {
+	i, ok := d.t.find(Pair{src, d.in.addr})
+	if !ok {
+		return nil, 0, nil
+	}
+	d.collect()
+	r = d.open(d.t.lane(i).slot % MaxInboxLanes)
+	if r == nil {
+		return nil, 0, nil
+	}
+	n = d.takeFrom(r, recs, copying)
+	return r, n, r.err
+}
+
+func (d *Drain) takeFrom(r *Receiver, recs []ring.Record, copying bool) int {
+	failed := r.err != nil
+	n, err := r.take(recs, batchBytes, copying)
+	if err != nil {
+		if !failed {
+			d.damage(r.src, err)
+		}
+		return 0
+	}
+	if n > 0 {
+		r.empty = 0
+		if !copying {
+			r.count(recs[:n])
+		}
+	}
+	return n
+}
+
+// ReadyFrom reports whether the lane from src has something.
+func (d *Drain) ReadyFrom(src addr.Addr) bool {
+	i, ok := d.t.find(Pair{src, d.in.addr})
+	if !ok {
+		return false
+	}
+	r := d.open(d.t.lane(i).slot % MaxInboxLanes)
+	return r != nil && (r.Ready() || r.err != nil)
+}
+
+func (d *Drain) damage(src addr.Addr, err error) {
+	if d.OnDamage != nil {
+		d.OnDamage(src, err)
+	}
+}
+
+// collect makes the lanes active whose bits have come up.
+func (d *Drain) collect() {
+	for w := range d.in.page.words() {
+		step("drain.collect")
+		if news := d.in.page.ready[w].Load() &^ d.known[w]; news != 0 {
+			d.wake(w, news)
+		}
+	}
+}
+
+func (d *Drain) wake(w int, news uint64) {
+	for ; news != 0; news &= news - 1 {
+		slot := uint32(w*64 + bits.TrailingZeros64(news))
+		if r := d.open(slot); r != nil {
+			d.activate(r)
+		} else {
+			d.clear(slot) // no lane: deleted, or its writer died while making it
+		}
+	}
+}
+
+func (d *Drain) activate(r *Receiver) {
+	w, bit := r.slot/64, uint64(1)<<(r.slot%64)
+	if d.known[w]&bit == 0 {
+		d.known[w] |= bit
+		d.active = append(d.active, r)
+	}
+	r.empty = 0
+}
+
+func (d *Drain) clear(slot uint32) {
+	step("drain.clear")
+	d.in.page.ready[slot/64].And(^(uint64(1) << (slot % 64)))
+}
+
+// cool takes the i-th active lane out of the polling: first its bit is cleared,
+// then it is looked at once more, because its writer may have committed before
+// it saw the bit gone. It reports whether the lane is out.
+func (d *Drain) cool(i int) bool {
+	r := d.active[i]
+	d.clear(r.slot)
+	if r.Ready() {
+		r.empty = 0
+		return false
+	}
+	d.known[r.slot/64] &^= 1 << (r.slot % 64)
+	d.active = append(d.active[:i], d.active[i+1:]...)
+	if r.rx == nil && r.err == nil { // given back; its producer may have made it anew
+		d.lanes[r.slot] = nil
+		if again := d.open(r.slot); again != nil && again.Ready() {
+			d.activate(again)
+		}
+	}
+	return true
+}
+
+// open returns the lane of a slot, opening it if need be; nil if there is none.
+func (d *Drain) open(slot uint32) *Receiver {
+	if int(slot) < len(d.lanes) && d.lanes[slot] != nil && d.lanes[slot].rx != nil {
+		return d.lanes[slot]
+	}
+	for _, i := range d.t.lanesTo(d.in.addr) {
+		if e := d.t.lane(i); e.slot%MaxInboxLanes == slot {
+			return d.openLane(i)
+		}
+	}
+	return nil
+}
+
+func (d *Drain) openLane(i uint32) *Receiver {
+	slot := d.t.lane(i).slot % MaxInboxLanes
+	if n := int(slot) + 1; n > len(d.lanes) {
+		d.lanes = append(d.lanes, make([]*Receiver, n-len(d.lanes))...)
+	}
+	if old := d.lanes[slot]; old != nil && (old.rx != nil || old.err != nil) {
+		return old
+	}
+	r, err := d.t.newReceiver(i)
+	if err != nil {
+		d.damage(addr.Addr(d.t.lane(i).src), err)
+	}
+	if r != nil && (r.rx != nil || r.err != nil) {
+		d.lanes[slot] = r
+		return r
+	}
+	return nil
+}
+
+// Look reports whether anything is ready: all bits, and the active lanes, whose
+// bits say nothing new.
+func (d *Drain) Look() bool {
+	for w := range d.in.page.words() {
+		step("drain.look")
+		if d.in.page.ready[w].Load()&^d.known[w] != 0 {
+			return true
+		}
+	}
+	for _, r := range d.active {
+		if r.Ready() || r.rx == nil && r.err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Sweep looks at the headers of all lanes, opening some that were never opened:
+// a writer that died between its commit and its bit left its last message
+// unannounced. It reports whether it found anything.
+func (d *Drain) Sweep() bool {
+	found := false
+	all := d.t.lanesTo(d.in.addr)
+	opened := 0
+	for k := range all {
+		i := all[(d.swept+k)%len(all)]
+		slot := d.t.lane(i).slot % MaxInboxLanes
+		r := (*Receiver)(nil)
+		if int(slot) < len(d.lanes) {
+			r = d.lanes[slot]
+		}
+		if r == nil {
+			if opened++; opened > sweepLanes {
+				d.swept = (d.swept + k) % len(all)
+				break
+			}
+			r = d.openLane(i)
+		}
+		if r != nil && r.Ready() && d.known[slot/64]>>(slot%64)&1 == 0 {
+			d.activate(r)
+			found = true
+		}
+	}
+	return found
+}
+
+// Damaged returns the errors of the quarantined lanes that are open.
+func (d *Drain) Damaged() error {
+	var errs []error
+	for _, r := range d.lanes {
+		if r != nil && r.err != nil {
+			errs = append(errs, r.err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close lets all lanes go. What was taken and not released comes again.
+func (d *Drain) Close() {
+	for _, r := range d.lanes {
+		if r != nil {
+			r.close()
+		}
+	}
+	d.lanes, d.active = nil, nil
+}

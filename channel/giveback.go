@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package channel
+
+import (
+	"os"
+	"time"
+)
+
+// GiveBack returns the memory of an on-demand lane that was empty and unused for
+// the domain's IdleAfter, and reports whether it did. The lane's end is CLOSED
+// in its tail word (R11); the consumer retires it, keeping the sequence, and
+// the next Send makes the next generation.
+func (s *Sender) GiveBack(now time.Time) bool {
+	after := s.t.IdleAfter()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || s.tx.Err() != nil || after == 0 || s.configured() || s.claims > 0 {
+		return false
+	}
+	if s.tx.Tail() != s.idle || !s.tx.Empty() {
+		s.idle, s.since = s.tx.Tail(), now
+		return false
+	}
+	if now.Sub(s.since) < after {
+		return false
+	}
+	if bound, err := s.t.locks.Bound(uint32(s.pair.Dst)); err != nil || !bound {
+		return false // nobody is there to retire it
+	}
+	s.tx.Close()
+	step("channel.closed")
+	s.to.page.announce(s.slot, &s.rung)
+	s.detach()
+	return true
+}
+
+// reopen makes the generation that follows a lane's end, for a new message.
+func (s *Sender) reopen() error {
+	var next segment
+	err := s.t.change(func() error {
+		gen, seq := s.e.gen.Load(), s.e.lastSeq.Load()+1
+		idle := s.e.state.Load() == laneIdle
+		if !idle { // the consumer has yet to come to CLOSED: it will follow
+			gen, seq = s.at.gen+1, s.tx.NextSeq()
+		}
+		size := uint64(firstRing)
+		if err := s.t.afford(s.pair, size, false); err != nil {
+			return err
+		}
+		s.t.removeSegment(s.e, gen)
+		seg, err := s.t.createLane(s.e, gen, size, seq)
+		if err != nil {
+			return err
+		}
+		seg.Close()
+		if idle {
+			step("channel.reopen")
+			s.e.state.Store(laneLive)
+		}
+		next, err = s.t.openSegment(s.e, gen)
+		return err
+	})
+	if err != nil {
+		return budget(err)
+	}
+	return s.enter(next)
+}
+
+// retire ends a lane whose CLOSED the consumer has come to. Under the change
+// lock the producer cannot be making the next generation: if that is there
+// already, the lane goes on in it.
+func (r *Receiver) retire() (retired bool, err error) {
+	err = r.t.change(func() error {
+		if r.t.exists(r.e, r.at.gen+1) {
+			return nil
+		}
+		retired = true
+		step("channel.retire")
+		r.e.lastSeq.Store(r.rx.Seq() - 1)
+		r.e.gen.Store(r.at.gen + 1)
+		step("channel.idle")
+		r.e.state.Store(laneIdle)
+		step("channel.unlink")
+		r.t.dropLane(r.e, r.at.ring.Size())
+		return os.Remove(r.at.seg.Path())
+	})
+	return retired, err
+}

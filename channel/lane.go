@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package channel
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/ring"
+	"github.com/skybus-io/skybus/shm"
+)
+
+// A segment is one generation of a lane, mapped.
+type segment struct {
+	seg  *shm.Segment
+	ring ring.Region
+	prod *laneProducer
+	gen  uint32
+}
+
+// openSegment maps generation gen of the lane e; pool.put ends that.
+func (t *Table) openSegment(e *laneEntry, gen uint32) (segment, error) {
+	seg, err := t.pool.get(t.lanePath(e, gen), func(path string) (*shm.Segment, error) {
+		return shm.Open(path, magicLane, false)
+	})
+	if err != nil {
+		return segment{}, budget(err)
+	}
+	s, err := t.checkSegment(e, gen, seg)
+	if err != nil {
+		t.pool.put(seg)
+	}
+	return s, err
+}
+
+// checkSegment makes sure that seg is what its name says.
+func (t *Table) checkSegment(e *laneEntry, gen uint32, seg *shm.Segment) (segment, error) {
+	s := segment{seg: seg, gen: gen}
+	body := bodyOf[laneBody](seg.Body())
+	if body.key != t.key || body.src != e.src || body.dst != e.dst || body.gen != gen || body.capacity+laneDataAt != uint64(len(seg.Mem())) {
+		return s, fmt.Errorf("%w: %s says it is generation %d of %s in domain %d, with %d bytes", ErrDamaged, seg.Path(), body.gen,
+			t.FormatPair(Pair{addr.Addr(body.src), addr.Addr(body.dst)}), body.key, body.capacity)
+	}
+	var err error
+	if s.ring, err = regionOf(seg.Mem()); err != nil {
+		return s, fmt.Errorf("%w: %s: %w", ErrDamaged, seg.Path(), err)
+	}
+	s.prod = shm.View[laneProducer](seg.Mem(), laneProducerAt)
+	return s, nil
+}
+
+// openFirst maps the lowest generation that exists. The consumer unlinks a
+// generation before it says so in the entry, so the next one may be the lowest.
+func (t *Table) openFirst(e *laneEntry) (segment, error) {
+	for {
+		gen := e.gen.Load()
+		s, err := t.openSegment(e, gen)
+		if errors.Is(err, fs.ErrNotExist) {
+			s, err = t.openSegment(e, gen+1)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return s, damage(err)
+		}
+		if e.gen.Load() == gen {
+			return s, fmt.Errorf("%w: the segment of lane %s is gone: %w", ErrDamaged, t.FormatPair(pairOf(e)), err)
+		}
+	}
+}
+
+// damage makes what is wrong with a lane's file a damage of the lane.
+func damage(err error) error {
+	for _, kind := range []error{shm.ErrMagic, shm.ErrTruncated, shm.ErrChecksum} {
+		if errors.Is(err, kind) {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+	}
+	return err
+}
+
+func pairOf(e *laneEntry) Pair { return Pair{addr.Addr(e.src), addr.Addr(e.dst)} }
+
+// exists reports whether generation gen of the lane has a file.
+func (t *Table) exists(e *laneEntry, gen uint32) bool {
+	_, err := os.Stat(t.lanePath(e, gen))
+	return err == nil
+}
+
+// quarantine takes a damaged lane out of use, for every process to see.
+func (t *Table) quarantine(e *laneEntry, err error) error {
+	what := strings.TrimPrefix(err.Error(), ErrDamaged.Error()+": ")
+	if e.quarantine.Load() == 0 {
+		clear(e.reason[:])
+		copy(e.reason[:reasonSize-1], what)
+		e.quarantine.Store(1)
+	}
+	return fmt.Errorf("lane %s is quarantined: %w", t.FormatPair(pairOf(e)), err)
+}
+
+// quarantined returns why a lane is out of use, or nil.
+func (t *Table) quarantined(e *laneEntry) error {
+	if e.quarantine.Load() == 0 {
+		return nil
+	}
+	return fmt.Errorf("lane %s is quarantined: %w: %s", t.FormatPair(pairOf(e)), ErrDamaged, text(e.reason[:]))
+}

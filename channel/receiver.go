@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package channel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/ring"
+)
+
+// A Receiver is the consuming end of a lane. It belongs to a Drain and is used
+// under the same lock.
+type Receiver struct {
+	t    *Table
+	e    *laneEntry
+	src  addr.Addr
+	slot uint32
+
+	rx    *ring.Rx
+	at    segment
+	from  *inbox // of the producer, whose bell rings when there is room again
+	rung  uint32 // episode of the producer's wait that this lane ended
+	empty int    // turns in which nothing was found
+	turns uint32 // batches left before the next lane has its turn
+	err   error  // quarantined
+}
+
+// newReceiver opens the lane with entry i. It returns nil without an error for a
+// lane that has been given back.
+func (t *Table) newReceiver(i uint32) (*Receiver, error) {
+	e := t.lane(i)
+	r := &Receiver{t: t, e: e, src: addr.Addr(e.src), slot: e.slot % MaxInboxLanes}
+	if err := t.quarantined(e); err != nil {
+		r.err = err
+		return r, nil
+	}
+	at, err := t.openFirst(e)
+	if e.state.Load() == laneIdle {
+		if err == nil {
+			t.pool.put(at.seg)
+		}
+		return nil, nil
+	}
+	if err == nil {
+		err = r.enter(at)
+	}
+	if errors.Is(err, ErrDamaged) {
+		r.err = t.quarantine(e, err)
+		return r, r.err
+	}
+	return r, err
+}
+
+func (r *Receiver) enter(at segment) error {
+	rx, err := ring.AttachRx(at.ring)
+	if err != nil {
+		r.t.pool.put(at.seg)
+		return err
+	}
+	r.rx, r.at = rx, at
+	return nil
+}
+
+// Src returns the address at the other end.
+func (r *Receiver) Src() addr.Addr { return r.src }
+
+// Ready reports whether take would find something.
+func (r *Receiver) Ready() bool {
+	return r.err == nil && r.rx != nil && r.rx.Ready()
+}
+
+// over reports whether nothing more will come through r: the lane retired or is
+// quarantined.
+func (r *Receiver) over() bool { return r.rx == nil || r.err != nil }
+
+// Err returns why the lane is quarantined, or nil.
+func (r *Receiver) Err() error { return r.err }
+
+// take fills recs with what is ready, following the lane through its
+// generations. With copying set it takes one record that the caller will
+// release before the user sees it.
+func (r *Receiver) take(recs []ring.Record, maxBytes uint64, copying bool) (int, error) {
+	for r.err == nil && r.rx != nil {
+		n, err := 0, error(nil)
+		if copying {
+			n, err = r.rx.TakeOne((*[1]ring.Record)(recs))
+		} else {
+			n, err = r.rx.Take(recs, maxBytes)
+		}
+		if err == nil && n > 0 {
+			n, err = r.discard(recs[:n])
+			if n == 0 && err == nil {
+				continue
+			}
+		}
+		switch {
+		case err == nil:
+			return n, nil
+		case errors.Is(err, ring.ErrMoved):
+			err = r.follow()
+		case errors.Is(err, ring.ErrClosed):
+			err = r.end()
+		}
+		if err != nil {
+			return 0, r.fail(err)
+		}
+	}
+	return 0, r.err
+}
+
+func (r *Receiver) fail(err error) error {
+	if errors.Is(err, ErrDamaged) {
+		r.err = r.t.quarantine(r.e, err)
+		return r.err
+	}
+	return err
+}
+
+// discard drops what an operator has asked to be dropped, from the front of
+// recs, and returns how many remain.
+func (r *Receiver) discard(recs []ring.Record) (int, error) {
+	mark := r.e.discard.Load()
+	if recs[0].Seq > mark {
+		return len(recs), nil
+	}
+	n := 0
+	for n < len(recs) && recs[n].Seq <= mark {
+		n++
+	}
+	r.e.cons.discarded += uint64(n)
+	if n < len(recs) {
+		r.rx.Rewind(&recs[n], false)
+	}
+	r.Release(&recs[n-1], true)
+	return 0, nil
+}
+
+// follow goes on in the next generation and unlinks the one it has passed (R10).
+func (r *Receiver) follow() error {
+	r.releaseAll()
+	next, err := r.t.openSegment(r.e, r.at.gen+1)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			err = fmt.Errorf("%w: moved to generation %d: %w", ErrDamaged, r.at.gen+1, err)
+		}
+		return damage(err)
+	}
+	old, seq := r.at, r.rx.Seq()
+	if err := r.enter(next); err != nil {
+		return err
+	}
+	if r.rx.Seq() != seq {
+		return fmt.Errorf("%w: generation %d begins with sequence %d, after %d", ErrDamaged, next.gen, r.rx.Seq(), seq-1)
+	}
+	step("channel.unlink")
+	_ = os.Remove(old.seg.Path()) // a tool may have been quicker
+	step("channel.follow")
+	r.e.gen.Store(next.gen)
+	r.t.dropLane(r.e, old.ring.Size())
+	r.t.pool.put(old.seg)
+	return nil
+}
+
+// end comes to CLOSED: the lane goes on in a generation that exists already, or
+// retires.
+func (r *Receiver) end() error {
+	r.releaseAll()
+	retired, err := r.retire()
+	if err != nil || !retired {
+		if err == nil {
+			err = r.follow()
+		}
+		return err
+	}
+	r.t.pool.put(r.at.seg)
+	r.rx, r.at = nil, segment{}
+	return nil
+}
+
+// Release gives rec and all before it back to the producer, at once if now is
+// set, and wakes it if it waits for room.
+func (r *Receiver) Release(rec *ring.Record, now bool) {
+	if r.rx != nil && r.rx.Release(rec, now) {
+		r.freed()
+	}
+}
+
+// Accept ends a copying take: the record is the user's now, for good.
+func (r *Receiver) Accept(rec *[1]ring.Record) {
+	r.count(rec[:])
+	r.Release(&rec[0], true)
+}
+
+func (r *Receiver) releaseAll() {
+	if r.rx.ReleaseAll() {
+		r.freed()
+	}
+}
+
+// Rewind puts rec and what follows back.
+func (r *Receiver) Rewind(rec *ring.Record, seen bool) { r.rx.Rewind(rec, seen) }
+
+// freed rings for a producer that waits for room; `released` was stored before.
+func (r *Receiver) freed() {
+	step("channel.freed")
+	e := r.at.prod.waiting.Load() // pairs with the store in Sender.WaitRoom ("waiting")
+	if e == 0 || e == r.rung {
+		return
+	}
+	r.rung = e
+	if r.from == nil {
+		in, err := r.t.inbox(r.src, false)
+		if err != nil {
+			return // the producer looks again by itself within a second
+		}
+		r.from = in
+	}
+	r.e.cons.wakes++
+	r.from.page.bell.Ring()
+}
+
+// count adds what the user was given to the lane's counters.
+func (r *Receiver) count(recs []ring.Record) {
+	c := &r.e.cons
+	c.messages += uint64(len(recs))
+	for i := range recs {
+		c.bytes += uint64(len(recs[i].Data))
+		if recs[i].Redelivered {
+			c.redelivered++
+		}
+	}
+}
+
+func (r *Receiver) close() {
+	if r.at.seg != nil {
+		r.t.pool.put(r.at.seg)
+	}
+	r.rx, r.at = nil, segment{}
+	r.err = os.ErrClosed
+}

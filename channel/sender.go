@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package channel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/skybus-io/skybus/ring"
+)
+
+// A Sender is the producing end of a lane. The caller has its source bound and
+// keeps one Sender a lane. Its methods may be called by many goroutines; a batch
+// belongs to the goroutine that began it.
+type Sender struct {
+	t    *Table
+	e    *laneEntry
+	pair Pair
+	max  int // largest message of the domain
+	to   *inbox
+	slot uint32
+
+	mu     sync.Mutex // guards all below, and the order of what is sent
+	tx     *ring.Tx
+	at     segment
+	rung   uint32 // episode of the reader's sleep that this lane ended
+	batch  uint64 // payload bytes claimed and not committed
+	claims uint64
+	ticks  uint32
+	idle   uint64 // tail when the idle clock last looked
+	since  time.Time
+	err    error // closed or quarantined: every use fails with it
+
+	turn    uint64        // counts Begin
+	owner   atomic.Uint64 // turn of the Begin that holds mu, 0: none
+	fullErr error         // what ErrFull is wrapped in while the ring's size is fullAt
+	fullAt  uint64
+}
+
+// NewSender opens the lane p and makes it if the domain's rules allow.
+func (t *Table) NewSender(p Pair) (*Sender, error) {
+	i, ok := t.find(p)
+	if !ok {
+		var err error
+		if i, err = t.makeOnDemand(p); err != nil {
+			return nil, err
+		}
+	}
+	e := t.lane(i)
+	if err := t.quarantined(e); err != nil {
+		return nil, err
+	}
+	to, err := t.inbox(p.Dst, false)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sender{t: t, e: e, pair: p, to: to, slot: e.slot % MaxInboxLanes, max: t.MaxMessage()}
+	if err := s.attach(); err != nil {
+		if errors.Is(err, ErrDamaged) {
+			return nil, t.quarantine(e, err)
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+// makeOnDemand makes a lane that no file configures.
+func (t *Table) makeOnDemand(p Pair) (i uint32, err error) {
+	if err := t.mayReach(p); err != nil {
+		return 0, err
+	}
+	err = t.change(func() error {
+		var ok bool
+		if i, ok = t.find(p); ok {
+			return nil
+		}
+		if _, err := t.know(p.Dst); err != nil {
+			return err
+		}
+		i, err = t.makeLane(p, laneSpec{})
+		return err
+	})
+	return i, budget(err)
+}
+
+// mayReach applies the rule of the domain: a typo never becomes a lane that nobody reads.
+func (t *Table) mayReach(p Pair) error {
+	flags := t.st.flags.Load()
+	switch _, known := t.findEndpoint(p.Dst); {
+	case flags&tableStrict != 0:
+		return fmt.Errorf("%w to %s: no channel with %s is configured, and domain %d is strict",
+			ErrNoRoute, t.Format(p.Dst), t.Format(p.Src), t.key)
+	case !known && flags&tableAllowUnknown == 0:
+		return fmt.Errorf("%w to %s: no process has ever bound it in domain %d, and no channel is configured",
+			ErrNoRoute, t.Format(p.Dst), t.key)
+	}
+	return nil
+}
+
+// attach finds the tail: from the lowest generation along MOVED (R10). A
+// generation beyond the last is what a dead producer left half done.
+func (s *Sender) attach() error {
+	s.since = time.Now()
+	at, err := s.t.openFirst(s.e)
+	if s.e.state.Load() == laneIdle { // given back: the next message makes it anew
+		if err == nil {
+			s.t.pool.put(at.seg)
+		}
+		s.tx = ring.Ended(s.e.lastSeq.Load() + 1)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for {
+		tx, err := ring.AttachTx(at.ring)
+		if err != nil {
+			s.t.pool.put(at.seg)
+			return err
+		}
+		end := tx.Err()
+		if end == nil || errors.Is(end, ring.ErrClosed) && !s.t.exists(s.e, at.gen+1) {
+			s.tx, s.at, s.idle = tx, at, tx.Tail()
+			break
+		}
+		next, err := s.t.openSegment(s.e, at.gen+1)
+		s.t.pool.put(at.seg)
+		if err != nil {
+			return fmt.Errorf("%w: lane %s moved to generation %d: %w", ErrDamaged, s.t.FormatPair(s.pair), at.gen+1, err)
+		}
+		at = next
+	}
+	if s.tx.Err() == nil {
+		s.t.removeSegment(s.e, s.at.gen+1)
+	}
+	if !s.tx.Empty() || s.tx.Err() != nil { // the last producer may have died before it rang
+		s.to.page.announce(s.slot, &s.rung)
+	}
+	if s.tx.Err() != nil {
+		s.detach()
+	}
+	return nil
+}
+
+// Pair returns the lane's two addresses.
+func (s *Sender) Pair() Pair { return s.pair }
+
+// Send commits one message, a copy of p. Errors: ErrFull, ErrTooBig, ErrBudget,
+// ErrDamaged, os.ErrClosed.
+func (s *Sender) Send(p []byte) error {
+	s.mu.Lock()
+	b, err := s.claim(len(p))
+	if err == nil {
+		copy(b, p)
+		s.commit()
+	}
+	s.mu.Unlock()
+	return err
+}
+
+// Begin locks the lane for the caller, who must call End with what it returns.
+func (s *Sender) Begin() (token uint64) {
+	s.mu.Lock()
+	s.turn++
+	s.owner.Store(s.turn)
+	return s.turn
+}
+
+// Owns reports whether the lane is still locked by the Begin that returned token.
+func (s *Sender) Owns(token uint64) bool { return s.owner.Load() == token && token != 0 }
+
+// End drops what was not committed and lets others send.
+func (s *Sender) End(token uint64) {
+	if !s.owner.CompareAndSwap(token, 0) {
+		return
+	}
+	s.abort()
+	s.mu.Unlock()
+}
+
+// Claim reserves n bytes to be written in place; between Begin and End. With
+// ErrFull it has not grown the lane if claims are pending: commit, then try again.
+func (s *Sender) Claim(n int) ([]byte, error) { return s.claim(n) }
+
+// Commit publishes all claims; between Begin and End.
+func (s *Sender) Commit() { s.commit() }
+
+// Abort drops all claims; between Begin and End.
+func (s *Sender) Abort() { s.abort() }
+
+// Pending returns how many claims are not committed; between Begin and End.
+func (s *Sender) Pending() int { return int(s.claims) }
+
+// LastSeq returns the sequence of the last message accepted, 0 for none.
+func (s *Sender) LastSeq() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tx.NextSeq() - 1
+}
+
+func (s *Sender) claim(n int) ([]byte, error) {
+	if n > s.max {
+		return nil, s.tooBig(n)
+	}
+	b, err := s.tx.Claim(n)
+	if err != nil {
+		b, err = s.claimSlow(n, err)
+	}
+	if err == nil {
+		s.batch += uint64(n)
+		s.claims++
+	}
+	return b, err
+}
+
+func (s *Sender) commit() {
+	if s.claims == 0 {
+		return
+	}
+	s.tx.Commit()
+	c := &s.e.prod
+	c.messages += s.claims
+	c.bytes += s.batch
+	s.claims, s.batch = 0, 0
+	s.ticks++
+	if news, rang := s.to.page.announce(s.slot, &s.rung); news || s.ticks&1023 == 0 {
+		s.stamp(rang)
+	}
+}
+
+// stamp notes the time of activity: when the reader had to be told, and now and
+// then while the lane is busy. A clock costs as much as a message.
+func (s *Sender) stamp(rang bool) {
+	c := &s.e.prod
+	c.active = time.Now().UnixNano()
+	if rang {
+		c.wakes++
+	}
+}
+
+func (s *Sender) abort() {
+	s.tx.Abort()
+	s.claims, s.batch = 0, 0
+}
+
+// claimSlow does what a claim needs when the ring refused it.
+func (s *Sender) claimSlow(n int, err error) ([]byte, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	if bad := s.t.quarantined(s.e); bad != nil {
+		return nil, s.fail(bad)
+	}
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return nil, s.fail(err)
+	case errors.Is(err, ring.ErrClosed):
+		err = s.reopen()
+	case errors.Is(err, ring.ErrTooBig):
+		err = s.growFor(n)
+	case errors.Is(err, ring.ErrFull):
+		s.noteFull()
+		err = s.growFull(n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.tx.Claim(n)
+	switch {
+	case errors.Is(err, ring.ErrFull):
+		return nil, s.full()
+	case errors.Is(err, ring.ErrTooBig):
+		return s.claimSlow(n, err)
+	}
+	return b, err
+}
+
+// fail takes the lane out of use: every later use gets the error.
+func (s *Sender) fail(err error) error {
+	s.err = err
+	if s.e.quarantine.Load() == 0 {
+		s.err = s.t.quarantine(s.e, err)
+	}
+	s.tx = ring.Ended(s.tx.NextSeq())
+	return s.err
+}
+
+func (s *Sender) noteFull() {
+	c := &s.e.prod
+	c.full++
+	c.highWater = max(c.highWater, s.tx.Used())
+}
+
+// full is made once a size: a full lane is no rare event.
+func (s *Sender) full() error {
+	if s.fullAt != s.tx.Size() {
+		s.fullAt = s.tx.Size()
+		s.fullErr = fmt.Errorf("%s: %w: its ring of %d bytes has no room", s.t.FormatPair(s.pair), ErrFull, s.fullAt)
+	}
+	return s.fullErr
+}
+
+func (s *Sender) tooBig(n int) error {
+	return fmt.Errorf("%s: %w: %d bytes, the domain's limit is %d", s.t.FormatPair(s.pair), ErrTooBig, n, s.max)
+}
+
+func (s *Sender) configured() bool { return s.e.flags.Load()&laneConfigured != 0 }
+
+// growFor makes room for a message that the ring can never hold.
+func (s *Sender) growFor(n int) error {
+	if s.configured() {
+		return fmt.Errorf("%s: %w: %d bytes, its configured size of %d takes %d", s.t.FormatPair(s.pair), ErrTooBig,
+			n, s.tx.Size(), ring.MaxPayload(s.tx.Size()))
+	}
+	if s.claims > 0 {
+		return s.full()
+	}
+	return s.grow(ring.SizeFor(n, 2*s.tx.Size()))
+}
+
+// growFull grows a full lane fourfold, up to the domain's GrowBytes. When it may
+// not grow, the lane is simply full.
+func (s *Sender) growFull(n int) error {
+	most := s.t.st.growBytes.Load()
+	if s.configured() || s.claims > 0 || s.tx.Size() >= most {
+		return s.full()
+	}
+	err := s.grow(min(ring.SizeFor(n, 4*s.tx.Size()), most))
+	if errors.Is(err, ErrBudget) {
+		return s.full()
+	}
+	return err
+}
+
+// grow goes on in a new generation of size bytes (R10).
+func (s *Sender) grow(size uint64) error {
+	var next segment
+	err := s.t.change(func() error {
+		if err := s.t.afford(s.pair, size, false); err != nil {
+			return err
+		}
+		var err error
+		next, err = s.make(size)
+		return err
+	})
+	if err != nil {
+		return budget(err)
+	}
+	s.tx.Move() // before this nobody can reach the new generation
+	step("channel.moved")
+	s.e.prod.grown++
+	s.e.prod.highWater = max(s.e.prod.highWater, s.tx.Used())
+	return s.enter(next)
+}
+
+// make creates the generation after the present one, whose ring goes on with
+// the present one's sequence. Under the change lock.
+func (s *Sender) make(size uint64) (segment, error) {
+	gen, seq := s.at.gen+1, s.tx.NextSeq()
+	s.t.removeSegment(s.e, gen) // the stray of a producer that died here
+	seg, err := s.t.createLane(s.e, gen, size, seq)
+	if err != nil {
+		return segment{}, err
+	}
+	seg.Close()
+	return s.t.openSegment(s.e, gen)
+}
+
+// enter leaves the present segment for next and announces: the reader must come
+// to see the old one's end.
+func (s *Sender) enter(next segment) error {
+	tx, err := ring.AttachTx(next.ring)
+	if err != nil {
+		return err
+	}
+	old := s.at
+	s.tx, s.at, s.idle = tx, next, 0
+	if old.seg != nil {
+		s.t.pool.put(old.seg)
+	}
+	s.to.page.announce(s.slot, &s.rung)
+	return nil
+}
+
+// Room reports whether a message of n bytes would be taken now.
+func (s *Sender) Room(n int) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return false, s.err
+	}
+	ok, err := s.tx.Room(n)
+	if errors.Is(err, ErrDamaged) {
+		return false, s.fail(err)
+	}
+	return ok || err != nil, nil // what can be said of it, Send says
+}
+
+// WaitRoom announces that the producer waits for room, as Doorbell.Sleep does
+// for a reader. The consumer rings the bell of the source's inbox.
+func (s *Sender) WaitRoom(episode uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at.prod != nil {
+		step("channel.waiting")
+		s.at.prod.waiting.Store(episode) // pairs with the load in Receiver.freed ("waiting")
+	}
+}
+
+// GotRoom takes the announcement of episode back, unless a later one stands there.
+func (s *Sender) GotRoom(episode uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at.prod != nil {
+		s.at.prod.waiting.CompareAndSwap(episode, 0)
+	}
+}
+
+// Close ends the Sender; the lane and what is in it stay.
+func (s *Sender) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at.seg != nil {
+		s.abort()
+		s.at.prod.waiting.Store(0)
+		s.detach()
+	}
+	s.err = fmt.Errorf("lane %s: %w", s.t.FormatPair(s.pair), os.ErrClosed)
+}
+
+// detach lets the segment go; the Tx left behind refuses every claim.
+func (s *Sender) detach() {
+	seq := s.tx.NextSeq()
+	s.t.pool.put(s.at.seg)
+	s.at.seg, s.at.prod = nil, nil
+	s.tx = ring.Ended(seq)
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ring
+
+import (
+	"sync/atomic"
+
+	"github.com/skybus-io/skybus/internal/invariant"
+)
+
+// A Record is one message in the ring.
+type Record struct {
+	Data        []byte // in place: valid until the record is released
+	Seq         uint64 // consecutive within the lane
+	end         uint64 // position behind it
+	Flags       uint8  // FlagRedel, FlagGap as the producer set them
+	Redelivered bool   // it may have been handled before
+}
+
+// An Rx is the consuming end of a ring. One goroutine at a time may use it, and
+// one Rx may exist for a ring in all processes together.
+type Rx struct {
+	r        Region
+	pos      uint64 // next header to look at
+	released uint64 // `released` as stored
+	claimed  uint64 // `claimed` as stored, or more
+	redel    uint64 // records below it come again (R8)
+	seq      uint64 // sequence expected at pos
+}
+
+// AttachRx takes up at `released`. What was claimed beyond it comes again,
+// flagged (R8).
+func AttachRx(r Region) (*Rx, error) {
+	rel := r.marks.released.Load()
+	if rel%align != 0 {
+		return nil, damagedf("released is %d, not a multiple of %d", rel, align)
+	}
+	taken := r.takenTo()
+	if taken > rel+r.Size() {
+		return nil, damagedf("claimed is %d, more than a ring of %d above released %d", taken, r.Size(), rel)
+	}
+	x := &Rx{r: r, pos: rel, released: rel, claimed: taken, redel: taken}
+	x.seq = atomic.LoadUint64(r.seq(rel)) // the header at released is never overwritten (R3)
+	return x, nil
+}
+
+// Ready reports whether Take would find something: one load. The end of the
+// ring counts as something.
+func (x *Rx) Ready() bool {
+	if invariant.Enabled {
+		invariant.Step("ring.rx.ready")
+	}
+	return atomic.LoadUint64(x.r.word(x.pos)) != 0 // pairs with Tx.Commit ("commit")
+}
+
+// Seq returns the sequence of the next record to be taken.
+func (x *Rx) Seq() uint64 { return x.seq }
+
+// Take fills recs with records that are committed, at most maxBytes of ring
+// space but at least one, and marks them claimed before it returns (R7). It
+// returns how many. With none it returns nil while the ring is empty, ErrMoved
+// or ErrClosed at its end, or an error that wraps ErrDamaged. Damage behind
+// good records is reported by the next Take.
+func (x *Rx) Take(recs []Record, maxBytes uint64) (int, error) {
+	n, err := x.take(recs, maxBytes)
+	if x.pos > x.claimed {
+		if invariant.Enabled {
+			invariant.Step("ring.rx.claimed")
+		}
+		x.claimed = x.pos
+		x.r.marks.claimed.Store(x.pos)
+	}
+	return n, err
+}
+
+func (x *Rx) take(recs []Record, maxBytes uint64) (int, error) {
+	pos, seq := x.pos, x.seq
+	size := x.r.Size()
+	stop := pos + maxBytes
+	n := 0
+	var fault error
+	for n < len(recs) && (pos < stop || n == 0) {
+		if invariant.Enabled {
+			invariant.Step("ring.rx.word")
+		}
+		w := atomic.LoadUint64(x.r.word(pos)) // once (R13); pairs with Tx.Commit ("commit")
+		if w == 0 {
+			break
+		}
+		h, err := parse(w, pos, x.released, size)
+		if err == nil && h.adv == 0 {
+			fault = endOf(h)
+			break
+		}
+		if s := *x.r.seq(pos); err == nil && s != seq {
+			err = damagedf("position %d: sequence %d where %d was expected", pos, s, seq)
+		}
+		if err != nil {
+			fault = err
+			break
+		}
+		if h.flags == flagPad {
+			pos += h.adv
+			continue
+		}
+		recs[n] = Record{
+			Data: x.r.payload(pos, int(h.n)), Seq: seq, end: pos + h.adv,
+			Flags: uint8(h.flags), Redelivered: pos < x.redel || h.flags&FlagRedel != 0,
+		}
+		pos += h.adv
+		seq++
+		n++
+	}
+	if n == 0 {
+		return 0, fault
+	}
+	x.pos, x.seq = recs[n-1].end, seq
+	return n, nil
+}
+
+func endOf(h header) error {
+	if h.flags == flagClosed {
+		return ErrClosed
+	}
+	return ErrMoved
+}
+
+// TakeOne is Take for one record without the store of `claimed`: for a receiver
+// that copies and calls Release with now set before the user sees a byte (R7).
+func (x *Rx) TakeOne(rec *[1]Record) (n int, err error) {
+	return x.take(rec[:], 0)
+}
+
+// Release gives the records up to and with rec back to the producer. The store
+// is put off until C/8 bytes have gathered, unless now is set (R7).
+func (x *Rx) Release(rec *Record, now bool) (stored bool) {
+	if rec.end <= x.released || !now && rec.end-x.released < x.r.Size()/8 {
+		return false
+	}
+	return x.release(rec.end)
+}
+
+// ReleaseAll releases everything taken.
+func (x *Rx) ReleaseAll() (stored bool) {
+	if x.pos == x.released {
+		return false
+	}
+	return x.release(x.pos)
+}
+
+func (x *Rx) release(end uint64) bool {
+	if invariant.Enabled {
+		invariant.Step("ring.rx.released")
+	}
+	x.r.marks.released.Store(end)
+	x.released = end
+	x.claimed = max(x.claimed, end)
+	if invariant.Enabled {
+		invariant.Step("ring.rx.done")
+	}
+	return true
+}
+
+// Rewind puts rec and what was taken after it back: they are taken again, rec
+// flagged redelivered if seen is set, because the user has seen it.
+func (x *Rx) Rewind(rec *Record, seen bool) {
+	x.redel = max(x.redel, x.start(rec))
+	if seen {
+		x.redel = max(x.redel, rec.end)
+	}
+	x.pos, x.seq = x.start(rec), rec.Seq
+}
+
+// start returns the position of rec's header.
+func (x *Rx) start(rec *Record) uint64 { return rec.end - RecordSize(len(rec.Data)) }
+
+// Backlog returns the bytes taken and not yet released.
+func (x *Rx) Backlog() uint64 { return x.pos - x.released }

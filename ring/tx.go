@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ring
+
+import (
+	"sync/atomic"
+
+	"github.com/skybus-io/skybus/internal/invariant"
+)
+
+// A Tx is the producing end of a ring. One goroutine at a time may use it, and
+// one Tx may exist for a ring in all processes together: the caller holds the
+// lock that makes it so.
+type Tx struct {
+	r     Region
+	tail  uint64 // position of the tail header
+	head  uint64 // where the next record goes; == tail when nothing is claimed
+	limit uint64 // released + C - 16 as last seen: a batch may end here (R3)
+	seen  uint64 // released as last seen (R6)
+	seq   uint64 // sequence of the next record
+	first uint64 // commit word of the batch, kept back until Commit (R5)
+	n     uint64 // records claimed
+	end   error  // ErrMoved or ErrClosed once the tail word says so
+}
+
+// AttachTx walks from `released` to the tail and takes up where the last
+// producer stopped (R9). If the ring has ended in MOVED or CLOSED, Err tells so.
+func AttachTx(r Region) (*Tx, error) {
+	t := &Tx{r: r}
+	t.seen = r.marks.released.Load()
+	w, err := walk(r, t.seen, nil)
+	if err != nil {
+		return nil, err
+	}
+	t.tail, t.head, t.seq, t.end = w.tail, w.tail, w.next, w.end
+	t.limit = t.seen + r.Size() - HeaderSize
+	return t, nil
+}
+
+// Err returns ErrMoved or ErrClosed if nothing can be written any more.
+func (t *Tx) Err() error { return t.end }
+
+// NextSeq returns the sequence that the next committed record will carry.
+func (t *Tx) NextSeq() uint64 { return t.seq - t.n }
+
+// Size returns the size of the ring in bytes.
+func (t *Tx) Size() uint64 { return t.r.Size() }
+
+// Tail returns the position behind the last committed record.
+func (t *Tx) Tail() uint64 { return t.tail }
+
+// Claim reserves a record of n payload bytes and returns them to be written in
+// place. The bytes are the caller's until Commit or Abort. Several claims make
+// one batch. Errors: ErrFull, ErrTooBig, ErrMoved, ErrClosed, ErrDamaged; none
+// of them disturbs the claims before it.
+func (t *Tx) Claim(n int) ([]byte, error) {
+	size := t.r.Size()
+	if uint(n) > uint(MaxPayload(size)) || t.end != nil {
+		return nil, t.refuse()
+	}
+	rec := HeaderSize + (uint64(n)+align-1)&^(align-1)
+	at := t.head
+	pad := uint64(0)
+	if off := at & (size - 1); off+rec > size {
+		pad = size - off
+	}
+	if at+pad+rec > t.limit { // R3
+		if err := t.refresh(at + pad + rec); err != nil {
+			return nil, err
+		}
+	}
+	if pad != 0 { // R4
+		t.put(at, commitWord(at, flagPad, 0))
+		at += pad
+	}
+	t.put(at, commitWord(at, 0, uint64(n)))
+	t.head = at + rec
+	t.seq++
+	t.n++
+	off := at&(size-1) + HeaderSize
+	return t.r.data[off : off+uint64(n) : off+uint64(n)], nil
+}
+
+// put writes the header at pos: an inner one at once, the batch's first word
+// only at Commit. The sequence of the tail header stands there already.
+func (t *Tx) put(pos, word uint64) {
+	if pos == t.tail {
+		t.first = word
+		return
+	}
+	if invariant.Enabled {
+		invariant.Step("ring.tx.inner")
+	}
+	*t.r.seq(pos) = t.seq
+	*t.r.word(pos) = word
+}
+
+// refuse says why a claim of that size cannot be.
+func (t *Tx) refuse() error {
+	if t.end != nil {
+		return t.end
+	}
+	return ErrTooBig
+}
+
+// refresh looks at `released` anew and checks it (R13).
+func (t *Tx) refresh(end uint64) error {
+	if invariant.Enabled {
+		invariant.Step("ring.tx.released")
+	}
+	rel := t.r.marks.released.Load()
+	if rel < t.seen || rel > t.tail {
+		return damagedf("released went from %d to %d, the tail is at %d", t.seen, rel, t.tail)
+	}
+	t.seen = rel
+	t.limit = rel + t.r.Size() - HeaderSize
+	if end > t.limit {
+		return ErrFull
+	}
+	return nil
+}
+
+// Room reports whether a record of n payload bytes would fit now; it looks at
+// `released` if it has to. An error means that none will ever fit.
+func (t *Tx) Room(n int) (bool, error) {
+	size := t.r.Size()
+	if n > MaxPayload(size) || t.end != nil {
+		return false, t.refuse()
+	}
+	end := t.head + RecordSize(n)
+	if off := t.head & (size - 1); off+RecordSize(n) > size {
+		end += size - off
+	}
+	if end <= t.limit {
+		return true, nil
+	}
+	err := t.refresh(end)
+	if err == ErrFull { //nolint:errorlint // refresh returns the bare sentinel
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Used returns the bytes between `released` and the tail.
+func (t *Tx) Used() uint64 { return t.tail - min(t.r.marks.released.Load(), t.tail) }
+
+// Empty reports whether the consumer has released everything committed.
+func (t *Tx) Empty() bool { return t.r.marks.released.Load() == t.tail }
+
+// Commit publishes all claims with one store (R5). Without a claim it does nothing.
+func (t *Tx) Commit() {
+	if t.n == 0 {
+		return
+	}
+	if invariant.Enabled {
+		invariant.Step("ring.tx.tailzero")
+	}
+	*t.r.word(t.head) = 0 // plain: it happens before the commit (R14)
+	if invariant.Enabled {
+		invariant.Step("ring.tx.tailseq")
+	}
+	*t.r.seq(t.head) = t.seq
+	if invariant.Enabled {
+		invariant.Step("ring.tx.commit")
+	}
+	// Pairs with the load in Rx.Take and Rx.Ready ("commit").
+	atomic.StoreUint64(t.r.word(t.tail), t.first)
+	t.tail = t.head
+	t.n = 0
+	if invariant.Enabled {
+		invariant.Step("ring.tx.committed")
+	}
+}
+
+// Abort gives all claims back; their bytes were never visible.
+func (t *Tx) Abort() {
+	t.head = t.tail
+	t.seq -= t.n
+	t.n = 0
+}
+
+// Move ends the ring in MOVED: the next generation is in place (R10). It needs no room.
+func (t *Tx) Move() { t.finish(flagMoved, ErrMoved) }
+
+// Close ends the ring in CLOSED (R11). It needs no room.
+func (t *Tx) Close() { t.finish(flagClosed, ErrClosed) }
+
+func (t *Tx) finish(flag uint64, end error) {
+	t.Abort()
+	if t.end != nil {
+		return
+	}
+	if invariant.Enabled {
+		invariant.Step("ring.tx.finish")
+	}
+	atomic.StoreUint64(t.r.word(t.tail), commitWord(t.tail, flag, 0))
+	t.end = end
+}
+
+// Ended returns a Tx without memory, for a ring that has been given back: its
+// next sequence is seq and every claim gets ErrClosed.
+func Ended(seq uint64) *Tx { return &Tx{seq: seq, end: ErrClosed} }

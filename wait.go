@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package skybus
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/skybus-io/skybus/internal/sys"
+	"github.com/skybus-io/skybus/shm"
+)
+
+const (
+	maxPark  = time.Second           // a parked wait looks at all lanes this often
+	maxSpin  = 50 * time.Microsecond // longest spin of an adaptive wait
+	minSpin  = 2 * time.Microsecond
+	spinStep = 32 // polls between two looks at the clock
+)
+
+// canSpin is false where whoever is waited for needs this very processor.
+func canSpin() bool { return runtime.GOMAXPROCS(0) > 1 && runtime.NumCPU() > 1 }
+
+// A parker blocks goroutines of one endpoint until its doorbell rings. One of
+// them at a time waits in the kernel; the others wait for that one.
+type parker struct {
+	bell    *shm.Doorbell
+	episode atomic.Uint32
+
+	mu     sync.Mutex
+	cond   sync.Cond // of mu: the leader is back
+	leader bool      // somebody waits in the kernel
+	inside int       // goroutines between enter and leave
+	shut   bool      // nobody enters any more
+}
+
+func newParker(bell *shm.Doorbell) *parker {
+	p := &parker{bell: bell}
+	p.cond.L = &p.mu
+	return p
+}
+
+// next returns a new episode, never 0.
+func (p *parker) next() uint32 {
+	for {
+		if e := p.episode.Add(1); e != 0 {
+			return e
+		}
+	}
+}
+
+// enter counts a goroutine in that is going to use the bell. False: the
+// endpoint is closed, and the bell's memory may go away.
+func (p *parker) enter() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shut {
+		return false
+	}
+	p.inside++
+	return true
+}
+
+func (p *parker) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.inside--; p.inside == 0 {
+		p.cond.Broadcast()
+	}
+}
+
+// ring wakes whoever waits.
+func (p *parker) ring() {
+	if p.enter() {
+		p.bell.Ring()
+		p.leave()
+	}
+}
+
+// wait blocks until the bell has rung since it counted d, for maxPark at most;
+// between enter and leave. It may return for no reason.
+func (p *parker) wait(d uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.leader {
+		for p.leader && p.bell.Count() == d {
+			p.cond.Wait()
+		}
+		return
+	}
+	p.leader = true
+	p.mu.Unlock()
+	p.bell.Wait(d, maxPark)
+	p.mu.Lock()
+	p.leader = false
+	p.cond.Broadcast()
+}
+
+// close lets nobody in any more and blocks until all are out.
+func (p *parker) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shut = true
+	for p.inside > 0 {
+		p.bell.Ring() // they find the endpoint closed
+		p.cond.Wait()
+	}
+}
+
+// A waiter is one call's way of waiting: poll a while, then park.
+type waiter struct {
+	e    *Endpoint
+	ctx  context.Context
+	mode Wait
+	stop func() bool // ends the watch over ctx
+}
+
+// wait returns nil when ready has become true or may have, an error when the
+// wait is over: the context's, or ErrClosed. Before it parks it announces that
+// by sleep(episode), looks once more, and takes it back by awake(episode).
+func (w *waiter) wait(ready func() bool, sleep, awake func(episode uint32)) error {
+	if err := w.over(); err != nil {
+		return err
+	}
+	spin := canSpin()
+	switch {
+	case w.mode == WaitSpin:
+		return w.spin(ready, spin)
+	case w.mode == WaitAdaptive && spin:
+		if w.spinFor(ready, time.Duration(w.e.spinFor.Load())) {
+			return w.over()
+		}
+		runtime.Gosched()
+	}
+	return w.park(ready, sleep, awake)
+}
+
+func (w *waiter) over() error {
+	if w.e.closed.Load() {
+		return w.e.closedErr()
+	}
+	return w.ctx.Err()
+}
+
+// spin polls until ready, looking at the context now and then.
+func (w *waiter) spin(ready func() bool, others bool) error {
+	for i := 1; !ready(); i++ {
+		if others {
+			sys.Pause(1)
+		} else {
+			runtime.Gosched()
+		}
+		if i%1024 == 0 {
+			if err := w.over(); err != nil {
+				return err
+			}
+			runtime.Gosched()
+		}
+	}
+	return nil
+}
+
+func (w *waiter) spinFor(ready func() bool, limit time.Duration) bool {
+	for start := time.Now(); ; {
+		for range spinStep {
+			if ready() {
+				return true
+			}
+			sys.Pause(1)
+		}
+		if time.Since(start) > limit {
+			return false
+		}
+	}
+}
+
+func (w *waiter) park(ready func() bool, sleep, awake func(episode uint32)) error {
+	p := w.e.park
+	if !p.enter() {
+		return w.e.closedErr()
+	}
+	defer p.leave()
+	w.watch()
+	d := p.bell.Count()
+	episode := p.next()
+	sleep(episode)
+	if err := w.over(); err != nil || ready() {
+		awake(episode)
+		return err
+	}
+	start := time.Now()
+	w.e.bound.CountPark()
+	p.wait(d)
+	awake(episode)
+	w.e.learn(time.Since(start))
+	return w.over()
+}
+
+// learn adapts how long to spin: a wait that was short would have been found by
+// spinning, after a long one less is spun next time.
+func (e *Endpoint) learn(parked time.Duration) {
+	spin := time.Duration(e.spinFor.Load())
+	if parked < maxSpin {
+		spin = maxSpin
+	} else {
+		spin = max(spin/2, minSpin)
+	}
+	e.spinFor.Store(int64(spin))
+}
+
+// watch makes the end of the context ring the endpoint's bell.
+func (w *waiter) watch() {
+	if w.stop == nil && w.ctx.Done() != nil {
+		w.stop = context.AfterFunc(w.ctx, w.e.park.ring)
+	}
+}
+
+func (w *waiter) done() {
+	if w.stop != nil {
+		w.stop()
+	}
+}
