@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package channel
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/ring"
+	"github.com/skybus-io/skybus/shm"
+)
+
+// A Violation is something in a domain that should not be.
+type Violation struct {
+	Where string // the lane, inbox or file
+	What  string
+	// Note marks what a crash may leave and the bus puts right by itself, at the
+	// next change, attach or sweep.
+	Note bool
+}
+
+// String writes the violation on one line.
+func (v Violation) String() string {
+	if v.Note {
+		return v.Where + ": " + v.What + " (puts itself right)"
+	}
+	return v.Where + ": " + v.What
+}
+
+// Check looks at everything in the domain and reports every violation. It takes
+// no lock and stops nobody: on a live domain it looks twice and reports what it
+// saw both times.
+func (t *Table) Check() []Violation {
+	first := t.check()
+	if len(first) == 0 {
+		return nil
+	}
+	second := t.check()
+	return slices.DeleteFunc(first, func(v Violation) bool { return !slices.Contains(second, v) })
+}
+
+// A checker gathers what one look finds.
+type checker struct {
+	t     *Table
+	found []Violation
+	files map[string]bool     // names in the folder that nothing has claimed yet
+	lanes map[string][]uint32 // likewise the lane segments: generations by the name without them
+	slots map[Pair]uint32 // {slot, destination} that are taken, by entry
+}
+
+func (c *checker) add(where, format string, args ...any) {
+	c.found = append(c.found, Violation{Where: where, What: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) note(where, format string, args ...any) {
+	c.found = append(c.found, Violation{Where: where, What: fmt.Sprintf(format, args...), Note: true})
+}
+
+func (t *Table) check() []Violation {
+	c := &checker{t: t, files: map[string]bool{}, lanes: map[string][]uint32{}, slots: map[Pair]uint32{}}
+	c.list()
+	c.table()
+	seen := map[Pair]uint32{}
+	for i := range t.laneCount() {
+		c.entry(i, seen)
+	}
+	c.inboxes()
+	c.leftovers()
+	return c.found
+}
+
+func (c *checker) list() {
+	entries, err := os.ReadDir(c.t.dir)
+	if err != nil {
+		c.add(c.t.dir, "cannot be listed: %v", err)
+	}
+	for _, d := range entries {
+		stem, gen, _ := strings.Cut(d.Name(), ".")
+		if g, err := strconv.ParseUint(gen, 10, 32); err == nil && strings.HasPrefix(stem, "l-") {
+			c.lanes[stem] = append(c.lanes[stem], uint32(g))
+		} else {
+			c.files[d.Name()] = true
+		}
+	}
+	delete(c.files, "table")
+	delete(c.files, "lock")
+}
+
+func (c *checker) table() {
+	st := c.t.st
+	if n := st.lanes.Load(); n > laneCap {
+		c.add("table", "counts %d lanes, it has room for %d", n, laneCap)
+	}
+	if n := st.endpoints.Load(); n > endpointCap {
+		c.add("table", "counts %d addresses, it has room for %d", n, endpointCap)
+	}
+	if m := st.mutation.Load(); m&1 == 1 {
+		c.note("table", "change %d was cut off", m)
+	}
+	seen := map[uint32]bool{}
+	for i := range c.t.endpointCount() {
+		e := c.t.endpoint(i)
+		where := "address " + c.t.Format(addr.Addr(e.addr))
+		if s := e.state.Load(); s != endpointKnown {
+			c.add(where, "entry %d has state %d", i, s)
+		}
+		if seen[e.addr] {
+			c.add(where, "has two entries, one of them %d", i)
+		}
+		seen[e.addr] = true
+	}
+}
+
+// entry checks one lane entry and everything it leads to.
+func (c *checker) entry(i uint32, seen map[Pair]uint32) {
+	e := c.t.lane(i)
+	p := pairOf(e)
+	where := "lane " + c.t.FormatPair(p)
+	switch s := e.state.Load(); s {
+	case laneFree:
+		return
+	case laneMaking, laneRemoving:
+		c.note(where, "entry %d was being made or removed", i)
+		c.claimFiles(e)
+		return
+	case laneLive, laneIdle:
+	default:
+		c.add(where, "entry %d has state %d", i, s)
+		return
+	}
+	if other, twice := seen[p]; twice {
+		c.add(where, "has two entries, %d and %d", other, i)
+	}
+	seen[p] = i
+	if p.Src.IsNone() || p.Dst.IsNone() || p.Src == p.Dst {
+		c.add(where, "no lane can be between these two")
+	}
+	if e.quarantine.Load() != 0 {
+		c.add(where, "is quarantined: %s", text(e.reason[:]))
+	}
+	c.slot(where, e, i)
+	c.segments(where, e)
+}
+
+func (c *checker) slot(where string, e *laneEntry, i uint32) {
+	in, err := c.t.inbox(addr.Addr(e.dst), false)
+	if err != nil {
+		c.add(where, "its inbox cannot be opened: %v", err)
+		return
+	}
+	if n := in.page.slots.Load(); e.slot >= n {
+		c.add(where, "has slot %d of an inbox that gave out %d", e.slot, n)
+	}
+	key := Pair{addr.Addr(e.slot), addr.Addr(e.dst)}
+	if other, twice := c.slots[key]; twice {
+		c.add(where, "entries %d and %d share slot %d", other, i, e.slot)
+	}
+	c.slots[key] = i
+}
+
+// claimFiles takes a lane's segments out of those that belong to nobody.
+func (c *checker) claimFiles(e *laneEntry) []uint32 {
+	stem := strings.TrimSuffix(laneName(pairOf(e), 0), ".0")
+	gens := c.lanes[stem]
+	delete(c.lanes, stem)
+	slices.Sort(gens)
+	return gens
+}
+
+// segments checks that a lane's generations are whole and follow each other.
+func (c *checker) segments(where string, e *laneEntry) {
+	gens := c.claimFiles(e)
+	if e.state.Load() == laneIdle {
+		for _, g := range gens {
+			c.note(where, "was given back, but generation %d is there", g)
+		}
+		return
+	}
+	if e.quarantine.Load() != 0 {
+		return
+	}
+	next, bytes, last := uint64(0), uint64(0), false
+	for _, g := range gens {
+		if last {
+			c.note(where, "generation %d is there, but nothing leads to it", g)
+			continue
+		}
+		s, st, err := c.look(e, g)
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				c.add(where, "generation %d: %v", g, err)
+			}
+			return
+		}
+		if next != 0 && st.HeadSeq != next {
+			c.add(where, "generation %d begins with sequence %d, the one before ends with %d", g, st.HeadSeq, next-1)
+		}
+		next, last = st.NextSeq, !st.Moved && !(st.Closed && c.t.exists(e, g+1))
+		bytes += s + laneDataAt
+		c.announced(where, e, st)
+	}
+	if !last {
+		c.add(where, "its last generation is missing: there are %d, from %d on", gens, e.gen.Load())
+	}
+	if n := e.bytes.Load(); n != bytes {
+		c.note(where, "accounts for %d bytes and has %d", n, bytes)
+	}
+}
+
+func (c *checker) look(e *laneEntry, gen uint32) (size uint64, st ring.State, err error) {
+	s, err := c.t.openSegment(e, gen)
+	if err != nil {
+		return 0, st, err
+	}
+	defer c.t.pool.put(s.seg)
+	st, err = ring.Look(s.ring)
+	return s.ring.Size(), st, err
+}
+
+// announced notes a lane that has messages of which its reader was not told.
+func (c *checker) announced(where string, e *laneEntry, st ring.State) {
+	in, err := c.t.inbox(addr.Addr(e.dst), false)
+	if err != nil || st.Records == 0 {
+		return
+	}
+	slot := e.slot % MaxInboxLanes
+	if in.page.ready[slot/64].Load()>>(slot%64)&1 == 0 {
+		c.note(where, "holds %d messages and its bit is not set", st.Records)
+	}
+}
+
+func (c *checker) inboxes() {
+	for name := range c.files {
+		var a uint32
+		if n, err := fmt.Sscanf(name, "i-%08x", &a); n != 1 || err != nil {
+			continue
+		}
+		delete(c.files, name)
+		if _, err := c.t.inbox(addr.Addr(a), false); err != nil {
+			c.add("inbox of "+c.t.Format(addr.Addr(a)), "%v", err)
+		}
+	}
+}
+
+func (c *checker) leftovers() {
+	for stem, gens := range c.lanes {
+		c.add(c.t.path(stem), "generations %d belong to no lane", gens)
+	}
+	for name := range c.files {
+		if shm.IsTemporary(name) {
+			c.note(c.t.path(name), "unfinished file")
+		} else {
+			c.add(c.t.path(name), "belongs to nothing in the domain")
+		}
+	}
+}
