@@ -51,7 +51,7 @@ type checker struct {
 	found []Violation
 	files map[string]bool     // names in the folder that nothing has claimed yet
 	lanes map[string][]uint32 // likewise the lane segments: generations by the name without them
-	slots map[Pair]uint32 // {slot, destination} that are taken, by entry
+	slots map[Pair]uint32     // {slot, destination} that are taken, by entry
 }
 
 func (c *checker) add(where, format string, args ...any) {

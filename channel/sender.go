@@ -91,6 +91,10 @@ func (t *Table) makeOnDemand(p Pair) (i uint32, err error) {
 func (t *Table) mayReach(p Pair) error {
 	flags := t.st.flags.Load()
 	switch _, known := t.findEndpoint(p.Dst); {
+	case p.Src == p.Dst:
+		return fmt.Errorf("%w to %s: an address has no lane to itself", ErrNoRoute, t.Format(p.Dst))
+	case p.Dst.IsNone() || !t.cfg.Template.Contains(p.Dst):
+		return fmt.Errorf("%w to %s: no address that template %s can name", ErrNoRoute, t.Format(p.Dst), t.cfg.Template)
 	case flags&tableStrict != 0:
 		return fmt.Errorf("%w to %s: no channel with %s is configured, and domain %d is strict",
 			ErrNoRoute, t.Format(p.Dst), t.Format(p.Src), t.key)
