@@ -112,11 +112,15 @@ func (e *Endpoint) Close() error {
 	if e.closed.Swap(true) {
 		return nil
 	}
+	late := time.AfterFunc(time.Second, func() {
+		e.d.log.Warn("Close waits for a Batch or Claim that is neither committed nor aborted", "addr", e.d.FormatAddr(e.addr))
+	})
 	e.smu.Lock()
 	for _, s := range e.senders {
 		s.Close()
 	}
 	e.smu.Unlock()
+	late.Stop()
 	e.park.close()
 	e.rmu.Lock()
 	busy := e.receiving

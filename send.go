@@ -154,6 +154,10 @@ func (b *Batch) TryClaim(n int) ([]byte, error) {
 	if b.token == 0 {
 		b.token = b.s.Begin()
 	}
+	if b.e.closed.Load() { // Close waits for us
+		b.Abort()
+		return nil, b.e.closedErr()
+	}
 	buf, err := b.s.Claim(n)
 	if err != nil && b.s.Pending() == 0 {
 		b.Abort()

@@ -69,7 +69,7 @@ func place(file string, line int, element string) string {
 // whatever the file.
 type report struct {
 	file     string
-	errs     []error // all *Error, the first maxErrors of the file by line
+	errs     []*Error // the first maxErrors of the file by line
 	failed   int     // how many errors there were
 	warnings []Warning
 	known    map[warningKey]int // index in warnings
@@ -86,8 +86,8 @@ func newReport(file string) *report {
 // some elements are read after those below them.
 func (r *report) fail(line int, element, format string, args ...any) {
 	r.failed++
-	at, _ := slices.BinarySearchFunc(r.errs, line+1, func(err error, line int) int {
-		return cmp.Compare(err.(*Error).Line, line)
+	at, _ := slices.BinarySearchFunc(r.errs, line+1, func(err *Error, line int) int {
+		return cmp.Compare(err.Line, line)
 	})
 	if at == maxErrors {
 		return
@@ -95,7 +95,7 @@ func (r *report) fail(line int, element, format string, args ...any) {
 	if len(r.errs) == maxErrors {
 		r.errs = r.errs[:maxErrors-1]
 	}
-	r.errs = slices.Insert(r.errs, at, error(&Error{r.file, line, element, fmt.Sprintf(format, args...)}))
+	r.errs = slices.Insert(r.errs, at, &Error{r.file, line, element, fmt.Sprintf(format, args...)})
 }
 
 // warn adds a warning, or counts it if the same was said of the same element.
@@ -118,9 +118,12 @@ func (r *report) warn(line int, element, format string, args ...any) {
 
 // err joins the errors, and is nil if there are none.
 func (r *report) err() error {
-	errs := r.errs
+	var errs []error
+	for _, e := range r.errs {
+		errs = append(errs, e)
+	}
 	if more := r.failed - len(errs); more > 0 {
-		errs = append(slices.Clip(errs), &Error{File: r.file, Msg: fmt.Sprintf("… and %d more", more)})
+		errs = append(errs, &Error{File: r.file, Msg: fmt.Sprintf("… and %d more", more)})
 	}
 	return errors.Join(errs...)
 }
