@@ -63,6 +63,7 @@ type Domain struct {
 
 	mu        sync.Mutex // guards all below
 	endpoints map[*Endpoint]bool
+	users     int // endpoints, and those that are being bound
 	closed    bool
 	gone      bool          // the table is unmapped, or about to be
 	stop      chan struct{} // ends the upkeep; nil while none runs
@@ -153,16 +154,32 @@ func (d *Domain) Close() error {
 	for _, e := range list {
 		e.Close()
 	}
-	d.leave(nil)
+	d.mu.Lock()
+	last := d.lastLocked()
+	d.mu.Unlock()
+	d.unmap(last)
 	return nil
 }
 
-// join adds an endpoint.
+// enter keeps the table mapped until leave, for an endpoint that is to be bound.
+func (d *Domain) enter() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return d.closedErr()
+	}
+	d.users++
+	return nil
+}
+
+func (d *Domain) closedErr() error { return fmt.Errorf("domain %d: %w", d.table.Key(), ErrClosed) }
+
+// join adds an endpoint that is bound, for Close to close.
 func (d *Domain) join(e *Endpoint) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return fmt.Errorf("domain %d: %w", d.table.Key(), ErrClosed)
+		return d.closedErr()
 	}
 	d.endpoints[e] = true
 	if after := d.table.IdleAfter(); d.stop == nil && after > 0 {
@@ -178,9 +195,20 @@ func (d *Domain) join(e *Endpoint) error {
 func (d *Domain) leave(e *Endpoint) {
 	d.mu.Lock()
 	delete(d.endpoints, e)
-	last := d.closed && len(d.endpoints) == 0 && !d.gone
-	d.gone = d.gone || last
+	d.users--
+	last := d.lastLocked()
 	d.mu.Unlock()
+	d.unmap(last)
+}
+
+// lastLocked reports, once, that nobody uses the table any more.
+func (d *Domain) lastLocked() bool {
+	last := d.closed && d.users == 0 && !d.gone
+	d.gone = d.gone || last
+	return last
+}
+
+func (d *Domain) unmap(last bool) {
 	if !last {
 		return
 	}

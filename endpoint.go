@@ -4,6 +4,8 @@ package skybus
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,8 +28,12 @@ type Endpoint struct {
 	park  *parker
 
 	spinFor atomic.Int64 // how long an adaptive wait spins, ns
+	canSpin atomic.Bool  // there is a processor to spare
+	waited  atomic.Bool  // a wait was long: the next turn looks at the clock
 	closed  atomic.Bool
 	done    chan struct{} // closed when the address is free again
+
+	handling atomic.Bool // a handler may run; set before closed is looked at
 
 	recent  [64]atomic.Pointer[channel.Sender] // by the address's low bits: a send finds its lane without a lock
 	smu     sync.RWMutex                       // guards senders
@@ -62,12 +68,17 @@ func (d *Domain) Bind(a addr.Addr, opts ...BindOption) (*Endpoint, error) {
 		o(e)
 	}
 	e.spinFor.Store(int64(maxSpin))
-	if err := d.join(e); err != nil { // keeps the table mapped
+	e.canSpin.Store(canSpin())
+	if err := d.enter(); err != nil { // keeps the table mapped
 		return nil, err
 	}
 	if err := e.bind(); err != nil {
 		d.leave(e)
 		return nil, fmt.Errorf("bind: %w", err)
+	}
+	if err := d.join(e); err != nil { // closed meanwhile
+		e.Close()
+		return nil, err
 	}
 	return e, nil
 }
@@ -105,9 +116,10 @@ func (e *Endpoint) closedErr() error {
 
 // Close gives the address back. Calls that wait return ErrClosed. Nothing is
 // lost: what was sent stays for its receivers, and what was not received waits
-// for the next process that binds the address. Close waits for a Batch that is
-// not committed; it does not wait for a handler that runs, so a handler may call
-// it: the address is then free when the handler returns.
+// for the next process that binds the address. When Close returns the address is
+// free, unless a handler runs. Close waits for a Batch that is not committed; it
+// does not wait for a handler, so a handler may call it: the address is then free
+// when the handler returns.
 func (e *Endpoint) Close() error {
 	if e.closed.Swap(true) {
 		return nil
@@ -115,20 +127,28 @@ func (e *Endpoint) Close() error {
 	late := time.AfterFunc(time.Second, func() {
 		e.d.log.Warn("Close waits for a Batch or Claim that is neither committed nor aborted", "addr", e.d.FormatAddr(e.addr))
 	})
-	e.smu.Lock()
-	for _, s := range e.senders {
+	for _, s := range e.allSenders() { // without smu: a batch's owner may need it first
 		s.Close()
 	}
-	e.smu.Unlock()
 	late.Stop()
 	e.park.close()
 	e.rmu.Lock()
 	busy := e.receiving
 	e.rmu.Unlock()
-	if !busy {
+	switch {
+	case !busy:
 		e.finish()
+	case !e.handling.Load(): // then no handler starts any more: the loop is about to end
+		<-e.done
 	}
 	return nil
+}
+
+// allSenders returns the lanes that are open. After closed is set no others come.
+func (e *Endpoint) allSenders() []*channel.Sender {
+	e.smu.RLock()
+	defer e.smu.RUnlock()
+	return slices.Collect(maps.Values(e.senders))
 }
 
 // finish lets the address go, when nobody uses the inbox any more.
@@ -136,6 +156,7 @@ func (e *Endpoint) finish() {
 	e.rmu.Lock()
 	if e.drain == nil {
 		e.rmu.Unlock()
+		<-e.done // another goroutine is at it
 		return
 	}
 	e.drain.Close()

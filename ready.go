@@ -79,12 +79,12 @@ func (r *readiness) run(ctx context.Context) {
 	w := waiter{e: r.e, ctx: ctx, mode: WaitPark}
 	defer w.done()
 	ready := func() bool { return r.e.look(0) }
-	bell := r.e.bound.Bell()
 	for {
 		for !ready() {
-			if w.wait(ready, bell.Sleep, bell.Awake) != nil {
+			if w.wait(ready, r.e.park.sleep, r.e.park.awake) != nil {
 				return
 			}
+			r.e.upkeep()
 		}
 		r.signal()
 		select {

@@ -53,9 +53,8 @@ func (e *Endpoint) RecvWith(ctx context.Context, o RecvOptions) (Message, error)
 	w := waiter{e: e, ctx: ctx, mode: o.Wait.or(e.mode)}
 	defer w.done()
 	ready := func() bool { return e.look(o.From) }
-	bell := e.bound.Bell()
 	for {
-		if err := w.wait(ready, bell.Sleep, bell.Awake); err != nil {
+		if err := w.wait(ready, e.park.sleep, e.park.awake); err != nil {
 			return Message{}, err
 		}
 		m, err := e.tryRecv(&o)
@@ -91,6 +90,9 @@ func (e *Endpoint) tryRecv(o *RecvOptions) (Message, error) {
 	m.Data = append(o.Buf[:0], m.Data...)
 	if o.Peek {
 		r.Rewind(&rec[0], false)
+		if o.From.IsNone() {
+			e.drain.Unturn(r)
+		}
 	} else {
 		r.Accept(rec)
 	}
@@ -121,15 +123,25 @@ func (e *Endpoint) look(src addr.Addr) bool {
 	return e.drain.Look()
 }
 
+// upkeep does a turn for whoever waits and does not receive.
+func (e *Endpoint) upkeep() {
+	e.rmu.Lock()
+	defer e.rmu.Unlock()
+	if e.mayReceive() == nil {
+		e.turn(true)
+	}
+}
+
 // turn sweeps the lanes once in maxPark; it looks at the clock only now and then.
 func (e *Endpoint) turn(empty bool) {
 	e.turns++
 	if !empty && e.turns%sweepTurns != 0 {
 		return
 	}
-	if empty && e.turns%16 != 0 && e.mode == WaitSpin {
+	if empty && e.turns%16 != 0 && e.mode == WaitSpin && !e.waited.Load() {
 		return
 	}
+	e.waited.Store(false)
 	if now := time.Now(); now.Sub(e.swept) >= maxPark {
 		e.swept = now
 		e.bound.CountSweep()
@@ -177,7 +189,6 @@ func (e *Endpoint) Receive(ctx context.Context, handle func(m Message) error) er
 	defer e.end()
 	w := waiter{e: e, ctx: ctx, mode: e.mode}
 	defer w.done()
-	bell := e.bound.Bell()
 	for {
 		r, n := e.drain.Next(e.recs, false)
 		e.turn(n == 0)
@@ -187,7 +198,7 @@ func (e *Endpoint) Receive(ctx context.Context, handle func(m Message) error) er
 			}
 			continue
 		}
-		if err := w.wait(e.drain.Look, bell.Sleep, bell.Awake); err != nil {
+		if err := w.wait(e.drain.Look, e.park.sleep, e.park.awake); err != nil {
 			return err
 		}
 	}
@@ -227,13 +238,16 @@ func (e *Endpoint) Poll(limit int, handle func(m Message) error) (n int, err err
 // handle hands a batch out and releases what was handled, however it ends.
 func (e *Endpoint) handle(w *waiter, r *channel.Receiver, recs []ring.Record, h func(Message) error) (err error) {
 	i, seen := 0, true
+	e.handling.Store(true) // before the look at closed
 	defer func() {
 		if i < len(recs) {
 			r.Rewind(&recs[i], seen)
 		}
 		if i > 0 {
+			r.Count(recs[:i])
 			r.Release(&recs[i-1], true)
 		}
+		e.handling.Store(false)
 	}()
 	watch := w.ctx.Done() != nil
 	for ; i < len(recs); i++ {

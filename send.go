@@ -154,11 +154,12 @@ func (b *Batch) TryClaim(n int) ([]byte, error) {
 	if b.token == 0 {
 		b.token = b.s.Begin()
 	}
+	buf, err := []byte(nil), error(nil)
 	if b.e.closed.Load() { // Close waits for us
-		b.Abort()
-		return nil, b.e.closedErr()
+		err = b.e.closedErr()
+	} else {
+		buf, err = b.s.Claim(n)
 	}
-	buf, err := b.s.Claim(n)
 	if err != nil && b.s.Pending() == 0 {
 		b.Abort()
 	}
@@ -250,12 +251,7 @@ func (e *Endpoint) LastSeq(dst addr.Addr) (uint64, error) {
 
 // giveBack returns the memory of lanes that were not used for long.
 func (e *Endpoint) giveBack(now time.Time) {
-	e.smu.RLock()
-	defer e.smu.RUnlock()
-	if e.closed.Load() {
-		return
-	}
-	for _, s := range e.senders {
+	for _, s := range e.allSenders() {
 		s.GiveBack(now)
 	}
 }

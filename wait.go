@@ -4,6 +4,7 @@ package skybus
 
 import (
 	"context"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -33,12 +34,16 @@ type parker struct {
 	cond   sync.Cond // of mu: the leader is back
 	leader bool      // somebody waits in the kernel
 	inside int       // goroutines between enter and leave
+	asleep int       // goroutines between sleep and awake
 	shut   bool      // nobody enters any more
 }
 
+// newParker returns a parker that counts its episodes from anywhere: writers
+// remember which they have ended, also of a process that had the address before.
 func newParker(bell *shm.Doorbell) *parker {
 	p := &parker{bell: bell}
 	p.cond.L = &p.mu
+	p.episode.Store(rand.Uint32())
 	return p
 }
 
@@ -68,6 +73,24 @@ func (p *parker) leave() {
 	defer p.mu.Unlock()
 	if p.inside--; p.inside == 0 {
 		p.cond.Broadcast()
+	}
+}
+
+// sleep announces that the caller is about to wait for a message. The last
+// announcement stands for all: whoever rings for it wakes all that wait.
+func (p *parker) sleep(episode uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asleep++
+	p.bell.Sleep(episode)
+}
+
+// awake takes the caller's announcement back, and with the last one the bell's.
+func (p *parker) awake(uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asleep--; p.asleep == 0 {
+		p.bell.Awake(p.bell.Sleeping())
 	}
 }
 
@@ -117,14 +140,14 @@ type waiter struct {
 	stop func() bool // ends the watch over ctx
 }
 
-// wait returns nil when ready has become true or may have, an error when the
-// wait is over: the context's, or ErrClosed. Before it parks it announces that
+// wait returns nil when ready has become true or may have, and after maxPark, an
+// error when the wait is over: the context's, or ErrClosed. Before it parks it announces that
 // by sleep(episode), looks once more, and takes it back by awake(episode).
 func (w *waiter) wait(ready func() bool, sleep, awake func(episode uint32)) error {
 	if err := w.over(); err != nil {
 		return err
 	}
-	spin := canSpin()
+	spin := w.e.canSpin.Load()
 	switch {
 	case w.mode == WaitSpin:
 		return w.spin(ready, spin)
@@ -144,8 +167,9 @@ func (w *waiter) over() error {
 	return w.ctx.Err()
 }
 
-// spin polls until ready, looking at the context now and then.
+// spin polls until ready, for maxPark at most, looking at the context now and then.
 func (w *waiter) spin(ready func() bool, others bool) error {
+	var start time.Time
 	for i := 1; !ready(); i++ {
 		if others {
 			sys.Pause(1)
@@ -155,6 +179,12 @@ func (w *waiter) spin(ready func() bool, others bool) error {
 		if i%1024 == 0 {
 			if err := w.over(); err != nil {
 				return err
+			}
+			if now := time.Now(); start.IsZero() {
+				start = now
+			} else if now.Sub(start) > maxPark {
+				w.e.waited.Store(true)
+				return nil
 			}
 			runtime.Gosched()
 		}
@@ -194,6 +224,7 @@ func (w *waiter) park(ready func() bool, sleep, awake func(episode uint32)) erro
 	w.e.bound.CountPark()
 	p.wait(d)
 	awake(episode)
+	w.e.waited.Store(true)
 	w.e.learn(time.Since(start))
 	return w.over()
 }
@@ -208,6 +239,7 @@ func (e *Endpoint) learn(parked time.Duration) {
 		spin = max(spin/2, minSpin)
 	}
 	e.spinFor.Store(int64(spin))
+	e.canSpin.Store(canSpin()) // it takes a lock of the scheduler: not to be asked at every wait
 }
 
 // watch makes the end of the context ring the endpoint's bell.

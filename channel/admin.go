@@ -3,9 +3,12 @@
 package channel
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/skybus-io/skybus/addr"
@@ -25,6 +28,7 @@ type Channel struct {
 	SizeA2B      uint64 // as made, bytes
 	SizeB2A      uint64
 	CreatedNanos int64
+	Half         bool // one of its lanes is missing: whoever made or deleted it failed or died
 }
 
 func (c Channel) lanes() [2]Pair { return [2]Pair{{c.A, c.B}, {c.B, c.A}} }
@@ -38,18 +42,34 @@ func (t *Table) Channels() []Channel {
 	}
 	var list []Channel
 	for _, l := range lanes {
-		if !l.Configured || !l.First {
+		if !l.Configured {
 			continue
 		}
 		r := back[Pair{l.Dst, l.Src}]
-		list = append(list, Channel{
-			A: l.Src, B: l.Dst, SendSize: l.AskedSize, RecvSize: r.AskedSize, SizeA2B: l.Size, SizeB2A: r.Size,
-			Priority: uint8(l.Priority), Desc: l.Desc, Number: l.Number, HoldsA2B: l.Messages, HoldsB2A: r.Messages,
-			CreatedNanos: l.Created.UnixNano(),
-		})
+		switch {
+		case l.First:
+			list = append(list, channelOf(l, r, l))
+		case !r.Configured:
+			list = append(list, channelOf(r, l, l))
+		}
 	}
-	slices.SortFunc(list, func(a, b Channel) int { return int(a.Number) - int(b.Number) })
+	slices.SortFunc(list, byNumber)
 	return list
+}
+
+func byNumber(a, b Channel) int { return cmp.Compare(a.Number, b.Number) }
+
+// channelOf puts a channel together from its lanes, of which known exists.
+func channelOf(a2b, b2a, known LaneInfo) Channel {
+	c := Channel{
+		A: known.Src, B: known.Dst, SendSize: a2b.AskedSize, RecvSize: b2a.AskedSize, SizeA2B: a2b.Size, SizeB2A: b2a.Size,
+		Priority: uint8(known.Priority), Desc: known.Desc, Number: known.Number, HoldsA2B: a2b.Messages, HoldsB2A: b2a.Messages,
+		CreatedNanos: known.Created.UnixNano(), Half: !a2b.Configured || !b2a.Configured,
+	}
+	if !known.First {
+		c.A, c.B = c.B, c.A
+	}
+	return c
 }
 
 // A Plan is what Configure did, or would do.
@@ -94,7 +114,7 @@ func (t *Table) plan(want []Channel) (p Plan) {
 		c, ok := have[key]
 		delete(have, key)
 		switch {
-		case !ok:
+		case !ok || c.Half:
 			p.Created = append(p.Created, w)
 			continue
 		case c.A == w.A && (c.SendSize != w.SendSize || c.RecvSize != w.RecvSize),
@@ -106,7 +126,7 @@ func (t *Table) plan(want []Channel) (p Plan) {
 	for _, c := range have {
 		p.Deleted = append(p.Deleted, c)
 	}
-	slices.SortFunc(p.Deleted, func(a, b Channel) int { return int(a.Number) - int(b.Number) })
+	slices.SortFunc(p.Deleted, byNumber)
 	return p
 }
 
@@ -180,14 +200,23 @@ func (t *Table) SetStrict(on bool) error {
 
 // SetPriority sets how often the lane p is drained: 1 + priority batches a turn.
 func (t *Table) SetPriority(p Pair, priority uint8) error {
+	return t.change(func() error {
+		e, err := t.existing(p)
+		if err == nil {
+			e.priority.Store(uint32(priority))
+		}
+		return err
+	})
+}
+
+// existing returns the entry of a lane that there is. Until the caller holds the
+// change lock, or the bind lock of one of the lane's ends, it may become another's.
+func (t *Table) existing(p Pair) (*laneEntry, error) {
 	i, ok := t.find(p)
 	if !ok {
-		return fmt.Errorf("%w: there is no lane %s", ErrNoRoute, t.FormatPair(p))
+		return nil, fmt.Errorf("%w: there is no lane %s", ErrNoRoute, t.FormatPair(p))
 	}
-	return t.change(func() error {
-		t.lane(i).priority.Store(uint32(priority))
-		return nil
-	})
+	return t.lane(i), nil
 }
 
 // Delete removes both lanes between c.A and c.B. It takes both addresses' bind
@@ -240,8 +269,7 @@ func (t *Table) removeLane(i uint32) error {
 	if err := t.removeFiles(e); err != nil {
 		return err
 	}
-	n := e.bytes.Swap(0)
-	t.st.bytes.Add(-n)
+	lower(&t.st.bytes, e.bytes.Swap(0))
 	step("table.free")
 	e.state.Store(laneFree)
 	t.st.freed.Add(1)
@@ -254,23 +282,19 @@ func (t *Table) removeLane(i uint32) error {
 // returns how many messages that are, and whether they are gone already. A
 // quarantined lane nobody has bound is made anew.
 func (t *Table) Clean(p Pair) (n uint64, done bool, err error) {
-	i, ok := t.find(p)
-	if !ok {
-		return 0, false, fmt.Errorf("%w: there is no lane %s", ErrNoRoute, t.FormatPair(p))
-	}
-	e := t.lane(i)
-	if e.quarantine.Load() != 0 {
-		return t.remake(p, i)
-	}
-	l := t.laneInfo(e)
-	if l.Err != nil {
-		return 0, false, l.Err
-	}
-	step("channel.discard")
-	e.discard.Store(max(e.discard.Load(), l.NextSeq-1))
-	ok, err = t.locks.TryBind(uint32(p.Dst))
+	e, err := t.existing(p)
 	if err != nil {
-		return l.Messages, false, err
+		return 0, false, err
+	}
+	if e.quarantine.Load() != 0 {
+		return 0, true, t.remake(p)
+	}
+	if n, err = t.discard(p); err != nil {
+		return n, false, err
+	}
+	ok, err := t.locks.TryBind(uint32(p.Dst))
+	if err != nil {
+		return n, false, err
 	}
 	if !ok { // a live reader does it
 		in, err := t.inbox(p.Dst, false)
@@ -278,14 +302,37 @@ func (t *Table) Clean(p Pair) (n uint64, done bool, err error) {
 			in.page.ready[e.slot%MaxInboxLanes/64].Or(1 << (e.slot % 64))
 			in.page.bell.Ring()
 		}
-		return l.Messages, false, err
+		return n, false, err
 	}
 	defer t.locks.Unbind(uint32(p.Dst))
-	return l.Messages, true, t.drainDiscarded(i)
+	return n, true, t.drainDiscarded(p)
+}
+
+// discard leaves the mark up to which the reader discards: all that waits now.
+func (t *Table) discard(p Pair) (n uint64, err error) {
+	err = t.change(func() error {
+		e, err := t.existing(p)
+		if err != nil {
+			return err
+		}
+		l := t.laneInfo(e)
+		if l.Err != nil {
+			return l.Err
+		}
+		step("channel.discard")
+		e.discard.Store(max(e.discard.Load(), l.NextSeq-1))
+		n = l.Messages
+		return nil
+	})
+	return n, err
 }
 
 // drainDiscarded plays the reader for records that are to be discarded.
-func (t *Table) drainDiscarded(i uint32) error {
+func (t *Table) drainDiscarded(p Pair) error {
+	i, ok := t.find(p)
+	if !ok {
+		return nil // deleted meanwhile
+	}
 	r, err := t.newReceiver(i)
 	if err != nil || r == nil || r.err != nil {
 		return err
@@ -299,23 +346,44 @@ func (t *Table) drainDiscarded(i uint32) error {
 	return err
 }
 
-// remake replaces a damaged lane by an empty one of the same kind.
-func (t *Table) remake(p Pair, i uint32) (uint64, bool, error) {
+// remake gives a damaged lane a new ring, whose sequence begins at 1 again. It
+// stays quarantined until that is complete, so that it can be tried again.
+func (t *Table) remake(p Pair) error {
 	unlock, err := t.both(p.Src, p.Dst)
 	if err != nil {
-		return 0, false, err
+		return err
 	}
 	defer unlock()
-	err = t.change(func() error {
-		e := t.lane(i)
-		spec := laneSpec{size: e.size, flags: e.flags.Load(), priority: e.priority.Load(), number: e.number.Load(), desc: text(e.desc[:])}
-		if err := t.removeLane(i); err != nil {
+	return t.change(func() error {
+		e, err := t.existing(p)
+		if err != nil || e.quarantine.Load() == 0 {
 			return err
 		}
-		_, err := t.makeLane(p, spec)
-		return err
+		return budget(t.remakeLane(e))
 	})
-	return 0, err == nil, err
+}
+
+func (t *Table) remakeLane(e *laneEntry) error {
+	if err := t.removeFiles(e); err != nil {
+		return err
+	}
+	lower(&t.st.bytes, e.bytes.Swap(0))
+	size := ring.SizeFor(0, max(e.size, firstRing))
+	if err := t.afford(pairOf(e), size, false); err != nil {
+		return err
+	}
+	gen := e.gen.Load() + 1
+	seg, err := t.createLane(e, gen, size, 1)
+	if err != nil {
+		return err
+	}
+	seg.Close()
+	e.gen.Store(gen)
+	e.discard.Store(0)
+	e.state.Store(laneLive)
+	step("channel.remade")
+	e.quarantine.Store(0)
+	return nil
 }
 
 // Destroy removes the domain with everything in it. It refuses while any
@@ -326,11 +394,13 @@ func (t *Table) Destroy(force bool) error {
 	}
 	if !force {
 		var waiting uint64
+		var unknown error
 		for _, l := range t.Lanes() {
 			waiting += l.Messages
+			unknown = errors.Join(unknown, l.Err)
 		}
-		if waiting > 0 {
-			return fmt.Errorf("destroy domain %d: %w: %d", t.key, ErrNotEmpty, waiting)
+		if waiting > 0 || unknown != nil {
+			return fmt.Errorf("destroy domain %d: %w: %w", t.key, ErrNotEmpty, errors.Join(fmt.Errorf("%d", waiting), unknown))
 		}
 	}
 	return t.change(func() error {
@@ -341,22 +411,41 @@ func (t *Table) Destroy(force bool) error {
 	})
 }
 
-// removeDomain unlinks the table first: from then on nobody can join.
+// removeDomain unlinks the table first: from then on nobody can join, and
+// whoever comes next completes the work if it is cut off (Table.ensure).
 func removeDomain(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err := removeFile(dir, "table"); err != nil {
 		return err
 	}
-	first, last := []string{"table"}, []string{"lock"}
+	if err := removeRest(dir); err != nil {
+		return err
+	}
+	if err := removeFile(dir, "lock"); err != nil {
+		return err
+	}
+	step("table.destroy")
+	err := os.Remove(dir)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody makes the domain anew already
+	}
+	return err
+}
+
+// removeRest unlinks what belongs to a domain that has no table any more.
+func removeRest(dir string) error {
+	entries, err := os.ReadDir(dir)
 	for _, d := range entries {
-		if d.Name() != "table" && d.Name() != "lock" {
-			first = append(first, d.Name())
+		if name := d.Name(); name != "lock" && err == nil {
+			err = removeFile(dir, name)
 		}
 	}
-	for _, name := range append(first, last...) {
-		if err := os.Remove(dir + "/" + name); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+	return err
+}
+
+func removeFile(dir, name string) error {
+	step("table.destroy")
+	if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return os.Remove(dir)
+	return nil
 }

@@ -5,8 +5,10 @@ package channel
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/skybus-io/skybus/addr"
@@ -21,8 +23,8 @@ func (t *Table) change(f func() error) error {
 		return err
 	}
 	defer t.locks.Changed()
-	if ok, err := t.locks.Current(); err != nil || !ok {
-		return errors.Join(err, fmt.Errorf("%w: key %d was destroyed", ErrNoDomain, t.key))
+	if err := t.current(fmt.Errorf("%w: key %d was destroyed", ErrNoDomain, t.key)); err != nil {
+		return err
 	}
 	if m := t.st.mutation.Load(); m&1 == 1 {
 		if err := t.recover(); err != nil {
@@ -40,50 +42,94 @@ func (t *Table) change(f func() error) error {
 
 // recover finishes or takes back what a dead process was changing.
 func (t *Table) recover() error {
-	n := t.laneCount()
-	var bytes uint64
-	var freed uint32
-	for i := range min(n+1, laneCap) { // the entry behind the last may be half made
-		if i == n && i%laneChunk == 0 {
-			break // it may have no memory yet
-		}
+	t.st.epoch.Add(1) // a lane may have come to an entry that the indexes have passed
+	if err := t.recoverUncounted(); err != nil {
+		return err
+	}
+	freed := uint32(0)
+	for i := range t.laneCount() {
 		e := t.lane(i)
-		switch e.state.Load() {
-		case laneMaking, laneRemoving:
-			if err := t.removeFiles(e); err != nil {
-				return err
-			}
-			e.state.Store(laneFree)
-			t.st.epoch.Add(1)
-		case laneIdle:
-			_ = os.Remove(t.lanePath(e, e.gen.Load()-1))
-			e.bytes.Store(0)
-		case laneLive:
-			if i == n { // complete, but never counted: nobody has seen it
-				if err := t.removeFiles(e); err != nil {
-					return err
-				}
-				e.state.Store(laneFree)
-			}
+		if err := t.recoverLane(e); err != nil {
+			return err
 		}
-		if i < n && e.state.Load() == laneFree {
+		if e.state.Load() == laneFree {
 			freed++
 		}
-		if i < n && e.state.Load() == laneLive {
-			e.bytes.Store(t.sizeOf(e))
-			bytes += e.bytes.Load()
-		}
 	}
-	t.st.bytes.Store(bytes)
 	t.st.freed.Store(freed)
+	t.sumBytes()
 	return t.removeTemporary()
+}
+
+// recoverUncounted frees the entry behind the last: a lane that was being made
+// there was never counted, so nobody has seen it.
+func (t *Table) recoverUncounted() error {
+	n := t.laneCount()
+	if n == laneCap || t.allocateEntry(n) != nil {
+		return nil // it has no memory, and never had: nothing was written
+	}
+	if e := t.lane(n); e.state.Load() != laneFree {
+		return t.freeLane(e)
+	}
+	return nil
+}
+
+func (t *Table) recoverLane(e *laneEntry) error {
+	switch e.state.Load() {
+	case laneMaking, laneRemoving:
+		return t.freeLane(e)
+	case laneIdle: // not yet unlinked by the consumer, or being made anew
+		for _, gen := range []uint32{e.gen.Load() - 1, e.gen.Load()} {
+			if err := os.Remove(t.lanePath(e, gen)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		e.bytes.Store(0)
+	case laneLive:
+		e.bytes.Store(t.sizeOf(e))
+	}
+	return nil
+}
+
+// freeLane ends an entry that is no lane.
+func (t *Table) freeLane(e *laneEntry) error {
+	if err := t.removeFiles(e); err != nil {
+		return err
+	}
+	e.bytes.Store(0)
+	e.state.Store(laneFree)
+	return nil
+}
+
+// sumBytes adds up what the lanes account for. Under the change lock.
+func (t *Table) sumBytes() {
+	sum := uint64(0)
+	for i := range t.laneCount() {
+		sum += t.lane(i).bytes.Load()
+	}
+	t.st.bytes.Store(sum)
+}
+
+// settleBytes accounts for lane e anew if need be: a consumer may have died
+// after it had unlinked a generation. For the lane's consumer.
+func (t *Table) settleBytes(e *laneEntry) error {
+	if t.sizeOf(e) == e.bytes.Load() {
+		return nil
+	}
+	return t.change(func() error {
+		if e.state.Load() == laneLive {
+			e.bytes.Store(t.sizeOf(e))
+			t.sumBytes()
+		}
+		return nil
+	})
 }
 
 func (t *Table) removeTemporary() error {
 	entries, err := os.ReadDir(t.dir)
 	for _, d := range entries {
 		if shm.IsTemporary(d.Name()) {
-			err = errors.Join(err, os.Remove(filepath.Join(t.dir, d.Name())))
+			err = errors.Join(err, os.Remove(t.path(d.Name())))
 		}
 	}
 	return err
@@ -91,7 +137,7 @@ func (t *Table) removeTemporary() error {
 
 // lanePath names the segment of one generation of a lane.
 func (t *Table) lanePath(e *laneEntry, gen uint32) string {
-	return t.path(laneName(Pair{addr.Addr(e.src), addr.Addr(e.dst)}, gen))
+	return t.path(laneName(pairOf(e), gen))
 }
 
 func laneName(p Pair, gen uint32) string {
@@ -103,10 +149,13 @@ func inboxName(a addr.Addr) string { return fmt.Sprintf("i-%08x", uint32(a)) }
 // removeFiles unlinks all segments that a lane may have. The generations of a
 // lane are consecutive and at most one lies beyond the last that MOVED leads to.
 func (t *Table) removeFiles(e *laneEntry) error {
-	names, err := filepath.Glob(t.path(laneName(Pair{addr.Addr(e.src), addr.Addr(e.dst)}, 0)[:len("l-00000000-00000000.")] + "*"))
-	for _, name := range names {
-		step("table.unlink")
-		err = errors.Join(err, os.Remove(name))
+	stem := strings.TrimSuffix(laneName(pairOf(e), 0), "0")
+	entries, err := os.ReadDir(t.dir)
+	for _, d := range entries {
+		if strings.HasPrefix(d.Name(), stem) {
+			step("table.unlink")
+			err = errors.Join(err, os.Remove(t.path(d.Name())))
+		}
 	}
 	return err
 }
@@ -192,13 +241,15 @@ func (t *Table) freeEntry() (uint32, error) {
 	if n == laneCap {
 		return 0, fmt.Errorf("%w: the table has no room for more than %d lanes", ErrBudget, laneCap)
 	}
-	if n%laneChunk == 0 {
-		off := int64(t.laneAt) + int64(n)*laneSize
-		if err := shm.Allocate(t.file, off, laneChunk*laneSize); err != nil {
-			return 0, err
-		}
+	return n, t.allocateEntry(n)
+}
+
+// allocateEntry makes sure that entry n has memory, if the one before it has.
+func (t *Table) allocateEntry(n uint32) error {
+	if n%laneChunk != 0 {
+		return nil
 	}
-	return n, nil
+	return shm.Allocate(t.file, int64(t.laneAt)+int64(n)*laneSize, laneChunk*laneSize)
 }
 
 // createLane makes the segment of generation gen, whose ring begins with seq,
@@ -223,11 +274,18 @@ func (t *Table) createLane(e *laneEntry, gen uint32, size, seq uint64) (*shm.Seg
 	return seg, nil
 }
 
-// dropLane accounts for a segment that is gone.
+// dropLane accounts for a segment that is gone. The consumer calls it without
+// the change lock; settleBytes finds it if it was cut off in between.
 func (t *Table) dropLane(e *laneEntry, size uint64) {
-	n := min(size+laneDataAt, e.bytes.Load())
-	e.bytes.Add(-n)
-	t.st.bytes.Add(-n)
+	lower(&t.st.bytes, size+laneDataAt)
+	lower(&e.bytes, size+laneDataAt)
+}
+
+// lower takes n away from a counter, which others may set meanwhile, down to 0.
+func lower(c *atomic.Uint64, n uint64) {
+	for v := c.Load(); !c.CompareAndSwap(v, v-min(n, v)); {
+		v = c.Load()
+	}
 }
 
 // removeSegment unlinks a generation that nobody uses, if it exists.

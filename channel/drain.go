@@ -50,7 +50,7 @@ func (t *Table) NewDrain(a addr.Addr) (*Drain, error) {
 }
 
 // Next takes a batch from the lane whose turn it is: recs[:n] is in place, to
-// be released through r. n is 0 when nothing is ready. With copying set n is at
+// be counted and released through r. n is 0 when nothing is ready. With copying set n is at
 // most 1, and the caller releases it before the user sees it.
 func (d *Drain) Next(recs []ring.Record, copying bool) (r *Receiver, n int) {
 	d.collect()
@@ -82,6 +82,15 @@ func (d *Drain) Next(recs []ring.Record, copying bool) (r *Receiver, n int) {
 	return nil, 0
 }
 
+// Unturn gives r the turn back in which Next took from it, because what was taken
+// has only been looked at.
+func (d *Drain) Unturn(r *Receiver) {
+	if r.turns == 0 {
+		d.next--
+	}
+	r.turns++
+}
+
 // From takes from the lane that comes from src only.
 func (d *Drain) From(src addr.Addr, recs []ring.Record, copying bool) (r *Receiver, n int, err error) {
 	i, ok := d.t.find(Pair{src, d.in.addr})
@@ -108,9 +117,6 @@ func (d *Drain) takeFrom(r *Receiver, recs []ring.Record, copying bool) int {
 	}
 	if n > 0 {
 		r.empty = 0
-		if !copying {
-			r.count(recs[:n])
-		}
 	}
 	return n
 }
@@ -179,7 +185,9 @@ func (d *Drain) cool(i int) bool {
 	d.known[r.slot/64] &^= 1 << (r.slot % 64)
 	d.active = append(d.active[:i], d.active[i+1:]...)
 	if r.rx == nil && r.err == nil { // given back; its producer may have made it anew
-		d.lanes[r.slot] = nil
+		if d.lanes[r.slot] == r {
+			d.lanes[r.slot] = nil
+		}
 		if again := d.open(r.slot); again != nil && again.Ready() {
 			d.activate(again)
 		}

@@ -3,6 +3,8 @@
 package channel
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -78,12 +80,16 @@ func (r *Receiver) retire() (retired bool, err error) {
 		retired = true
 		step("channel.retire")
 		r.e.lastSeq.Store(r.rx.Seq() - 1)
-		r.e.gen.Store(r.at.gen + 1)
 		step("channel.idle")
 		r.e.state.Store(laneIdle)
-		step("channel.unlink")
+		step("channel.next")
+		r.e.gen.Store(r.at.gen + 1)
+		step("channel.retired")
 		r.t.dropLane(r.e, r.at.ring.Size())
-		return os.Remove(r.at.seg.Path())
+		if err := os.Remove(r.at.seg.Path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
 	})
 	return retired, err
 }

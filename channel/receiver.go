@@ -51,6 +51,9 @@ func (t *Table) newReceiver(i uint32) (*Receiver, error) {
 		r.err = t.quarantine(e, err)
 		return r, r.err
 	}
+	if err == nil {
+		_ = t.settleBytes(e) // accounts can wait: the next one to open the lane sees to them
+	}
 	return r, err
 }
 
@@ -190,7 +193,7 @@ func (r *Receiver) Release(rec *ring.Record, now bool) {
 
 // Accept ends a copying take: the record is the user's now, for good.
 func (r *Receiver) Accept(rec *[1]ring.Record) {
-	r.count(rec[:])
+	r.Count(rec[:])
 	r.Release(&rec[0], true)
 }
 
@@ -222,8 +225,8 @@ func (r *Receiver) freed() {
 	r.from.page.bell.Ring()
 }
 
-// count adds what the user was given to the lane's counters.
-func (r *Receiver) count(recs []ring.Record) {
+// Count adds what the user has taken to the lane's counters.
+func (r *Receiver) Count(recs []ring.Record) {
 	c := &r.e.cons
 	c.messages += uint64(len(recs))
 	for i := range recs {

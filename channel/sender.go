@@ -33,6 +33,7 @@ type Sender struct {
 	ticks  uint32
 	idle   uint64 // tail when the idle clock last looked
 	since  time.Time
+	waits  int   // goroutines between WaitRoom and GotRoom
 	err    error // closed or quarantined: every use fails with it
 
 	turn    uint64        // counts Begin
@@ -207,11 +208,11 @@ func (s *Sender) LastSeq() uint64 {
 }
 
 func (s *Sender) claim(n int) ([]byte, error) {
-	if n > s.max {
+	if uint(n) > uint(s.max) {
 		return nil, s.tooBig(n)
 	}
 	b, err := s.tx.Claim(n)
-	if err != nil {
+	if err != nil || s.e.quarantine.Load() != 0 { // the reader may have found the damage
 		b, err = s.claimSlow(n, err)
 	}
 	if err == nil {
@@ -290,6 +291,7 @@ func (s *Sender) fail(err error) error {
 		s.err = s.t.quarantine(s.e, err)
 	}
 	s.tx = ring.Ended(s.tx.NextSeq())
+	s.claims, s.batch = 0, 0
 	return s.err
 }
 
@@ -387,7 +389,19 @@ func (s *Sender) enter(next segment) error {
 		s.t.pool.put(old.seg)
 	}
 	s.to.page.announce(s.slot, &s.rung)
+	s.wakeOwn()
 	return nil
+}
+
+// wakeOwn wakes the goroutines of this process that wait for room: they have
+// announced it in the segment that was left.
+func (s *Sender) wakeOwn() {
+	if s.waits == 0 {
+		return
+	}
+	if in, err := s.t.inbox(s.pair.Src, false); err == nil {
+		in.page.bell.Ring()
+	}
 }
 
 // Room reports whether a message of n bytes would be taken now.
@@ -409,18 +423,20 @@ func (s *Sender) Room(n int) (bool, error) {
 func (s *Sender) WaitRoom(episode uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.waits++
 	if s.at.prod != nil {
 		step("channel.waiting")
 		s.at.prod.waiting.Store(episode) // pairs with the load in Receiver.freed ("waiting")
 	}
 }
 
-// GotRoom takes the announcement of episode back, unless a later one stands there.
-func (s *Sender) GotRoom(episode uint32) {
+// GotRoom takes an announcement back. While other goroutines wait the last one
+// stands: whoever rings for it wakes all.
+func (s *Sender) GotRoom(uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.at.prod != nil {
-		s.at.prod.waiting.CompareAndSwap(episode, 0)
+	if s.waits--; s.waits == 0 && s.at.prod != nil {
+		s.at.prod.waiting.Store(0)
 	}
 }
 

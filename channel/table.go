@@ -94,12 +94,12 @@ func Open(root string, key uint32, cfg Config, create bool) (*Table, error) {
 		return nil, err
 	}
 	dir := Dir(root, key)
-	if create {
-		if err := shm.MakeDir(dir, cfg.Access); err != nil {
-			return nil, err
-		}
-	}
 	for {
+		if create {
+			if err := shm.MakeDir(dir, cfg.Access); err != nil {
+				return nil, err
+			}
+		}
 		t, err := open(dir, key, cfg, create)
 		if !errors.Is(err, errGone) {
 			return t, err
@@ -112,24 +112,39 @@ var errGone = errors.New("the domain was destroyed")
 
 func open(dir string, key uint32, cfg Config, create bool) (*Table, error) {
 	locks, err := shm.OpenLocks(filepath.Join(dir, "lock"), create, cfg.Access)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && create:
+		return nil, errGone
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: key %d (%s is not there)", ErrNoDomain, key, dir)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
 	}
 	t := &Table{dir: dir, key: key, cfg: cfg, locks: locks, pool: newPool(), inboxes: map[addr.Addr]*inbox{}}
-	if create {
-		err = t.ensure()
+	if err = t.ensure(create); err == nil {
+		err = t.attach()
 	}
 	if err == nil {
-		err = t.attach()
+		err = t.current(errGone) // locks and table may be of two domains
 	}
 	if err != nil {
 		t.Close()
 		return nil, err
 	}
 	return t, nil
+}
+
+// current returns gone if the domain was destroyed since it was opened, also if
+// another one has been made in its place.
+func (t *Table) current(gone error) error {
+	ok, err := t.locks.Current()
+	if ok && err == nil {
+		ok, err = sys.SameFile(t.file, t.path("table"))
+	}
+	if !ok && err == nil {
+		err = gone
+	}
+	return err
 }
 
 func (c *Config) check() error {
@@ -147,8 +162,10 @@ func (c *Config) check() error {
 
 func (t *Table) path(name string) string { return filepath.Join(t.dir, name) }
 
-// ensure makes the table's file, once in the life of the domain.
-func (t *Table) ensure() error {
+// ensure makes the table's file, once in the life of the domain. A folder without
+// one is of a process that died while it made or destroyed the domain: what it
+// left is removed.
+func (t *Table) ensure(create bool) error {
 	if _, err := os.Stat(t.path("table")); err == nil {
 		return nil
 	}
@@ -161,6 +178,12 @@ func (t *Table) ensure() error {
 	}
 	if _, err := os.Stat(t.path("table")); err == nil {
 		return nil // another process was quicker
+	}
+	if !create {
+		return errors.Join(fmt.Errorf("%w: key %d (%s is not there)", ErrNoDomain, t.key, t.path("table")), removeDomain(t.dir))
+	}
+	if err := removeRest(t.dir); err != nil {
+		return err
 	}
 	seg, err := shm.Create(t.path("table"), t.spec())
 	if err != nil {

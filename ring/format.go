@@ -39,6 +39,9 @@ const (
 	lenMask   = 1<<32 - 1
 )
 
+// maxPos is a position that no ring reaches: sums of positions below it do not wrap.
+const maxPos = 1 << 62
+
 var (
 	// ErrFull means that the record does not fit until the consumer releases more.
 	ErrFull = errors.New("ring is full")
@@ -50,6 +53,8 @@ var (
 	ErrClosed = errors.New("ring is closed")
 	// ErrDamaged means that the shared bytes break a rule of the format.
 	ErrDamaged = errors.New("ring is damaged")
+	// ErrBusy means that the consumer passed what Look read, each time it looked.
+	ErrBusy = errors.New("ring changes too fast to be looked at")
 )
 
 // lapTag ties a commit word to the one position it is valid at (for 2^24 bytes
@@ -110,6 +115,23 @@ func parse(w, pos, released, size uint64) (header, error) {
 		return h, damagedf("position %d: a record that ends at %d reaches into what was released only up to %d", pos, pos+h.adv, released)
 	}
 	return h, nil
+}
+
+// afterPad checks what stands behind a pad: the record that did not fit before
+// it, published by the same store (R4, R5).
+func afterPad(pos, word uint64, h header) error {
+	if word == 0 || h.adv == 0 {
+		return damagedf("position %d: word %#x behind a pad", pos, word)
+	}
+	return nil
+}
+
+// checkReleased checks a copy of `released` before it is used as a position (R13).
+func checkReleased(rel uint64) error {
+	if rel%align != 0 || rel > maxPos {
+		return damagedf("released is %d: no multiple of %d up to %d", rel, align, uint64(maxPos))
+	}
+	return nil
 }
 
 func damagedf(format string, args ...any) error {

@@ -13,6 +13,7 @@ type Record struct {
 	Data        []byte // in place: valid until the record is released
 	Seq         uint64 // consecutive within the lane
 	end         uint64 // position behind it
+	adv         uint32 // bytes it takes in the ring
 	Flags       uint8  // FlagRedel, FlagGap as the producer set them
 	Redelivered bool   // it may have been handled before
 }
@@ -32,8 +33,8 @@ type Rx struct {
 // flagged (R8).
 func AttachRx(r Region) (*Rx, error) {
 	rel := r.marks.released.Load()
-	if rel%align != 0 {
-		return nil, damagedf("released is %d, not a multiple of %d", rel, align)
+	if err := checkReleased(rel); err != nil {
+		return nil, err
 	}
 	taken := r.takenTo()
 	if taken > rel+r.Size() {
@@ -73,38 +74,27 @@ func (x *Rx) Take(recs []Record, maxBytes uint64) (int, error) {
 	return n, err
 }
 
-func (x *Rx) take(recs []Record, maxBytes uint64) (int, error) {
-	pos, seq := x.pos, x.seq
-	size := x.r.Size()
-	stop := pos + maxBytes
-	n := 0
-	var fault error
-	for n < len(recs) && (pos < stop || n == 0) {
+func (x *Rx) take(recs []Record, maxBytes uint64) (n int, fault error) {
+	pos, seq, pad := x.pos, x.seq, false
+	for n < len(recs) {
 		if invariant.Enabled {
 			invariant.Step("ring.rx.word")
 		}
 		w := atomic.LoadUint64(x.r.word(pos)) // once (R13); pairs with Tx.Commit ("commit")
-		if w == 0 {
-			break
-		}
-		h, err := parse(w, pos, x.released, size)
-		if err == nil && h.adv == 0 {
-			fault = endOf(h)
-			break
-		}
-		if s := *x.r.seq(pos); err == nil && s != seq {
-			err = damagedf("position %d: sequence %d where %d was expected", pos, s, seq)
-		}
-		if err != nil {
+		h, err := x.check(w, pos, seq, pad)
+		if err != nil || w == 0 {
 			fault = err
 			break
 		}
-		if h.flags == flagPad {
+		if pad = h.flags == flagPad; pad {
 			pos += h.adv
 			continue
 		}
+		if n > 0 && pos+h.adv-x.pos > maxBytes {
+			break
+		}
 		recs[n] = Record{
-			Data: x.r.payload(pos, int(h.n)), Seq: seq, end: pos + h.adv,
+			Data: x.r.payload(pos, int(h.n)), Seq: seq, end: pos + h.adv, adv: uint32(h.adv),
 			Flags: uint8(h.flags), Redelivered: pos < x.redel || h.flags&FlagRedel != 0,
 		}
 		pos += h.adv
@@ -116,6 +106,26 @@ func (x *Rx) take(recs []Record, maxBytes uint64) (int, error) {
 	}
 	x.pos, x.seq = recs[n-1].end, seq
 	return n, nil
+}
+
+// check judges word w, read at pos, where the record seq is expected: ErrMoved
+// and ErrClosed for the end of the ring.
+func (x *Rx) check(w, pos, seq uint64, pad bool) (h header, err error) {
+	if w != 0 {
+		if h, err = parse(w, pos, x.released, x.r.Size()); err != nil {
+			return h, err
+		}
+		if s := *x.r.seq(pos); s != seq {
+			return h, damagedf("position %d: sequence %d where %d was expected", pos, s, seq)
+		}
+	}
+	switch {
+	case pad:
+		return h, afterPad(pos, w, h)
+	case w != 0 && h.adv == 0:
+		return h, endOf(h)
+	}
+	return h, nil
 }
 
 func endOf(h header) error {
@@ -132,9 +142,10 @@ func (x *Rx) TakeOne(rec *[1]Record) (n int, err error) {
 }
 
 // Release gives the records up to and with rec back to the producer. The store
-// is put off until C/8 bytes have gathered, unless now is set (R7).
+// is put off until C/8 bytes have gathered, unless now is set (R7). A record that
+// was put back by Rewind is not released.
 func (x *Rx) Release(rec *Record, now bool) (stored bool) {
-	if rec.end <= x.released || !now && rec.end-x.released < x.r.Size()/8 {
+	if rec.end <= x.released || rec.end > x.pos || !now && rec.end-x.released < x.r.Size()/8 {
 		return false
 	}
 	return x.release(rec.end)
@@ -172,7 +183,7 @@ func (x *Rx) Rewind(rec *Record, seen bool) {
 }
 
 // start returns the position of rec's header.
-func (x *Rx) start(rec *Record) uint64 { return rec.end - RecordSize(len(rec.Data)) }
+func (x *Rx) start(rec *Record) uint64 { return rec.end - uint64(rec.adv) }
 
 // Backlog returns the bytes taken and not yet released.
 func (x *Rx) Backlog() uint64 { return x.pos - x.released }

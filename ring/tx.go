@@ -92,6 +92,9 @@ func (t *Tx) put(pos, word uint64) {
 		invariant.Step("ring.tx.inner")
 	}
 	*t.r.seq(pos) = t.seq
+	if invariant.Enabled {
+		invariant.Step("ring.tx.innerword")
+	}
 	*t.r.word(pos) = word
 }
 
@@ -109,7 +112,7 @@ func (t *Tx) refresh(end uint64) error {
 		invariant.Step("ring.tx.released")
 	}
 	rel := t.r.marks.released.Load()
-	if rel < t.seen || rel > t.tail {
+	if rel < t.seen || rel > t.tail || rel%align != 0 {
 		return damagedf("released went from %d to %d, the tail is at %d", t.seen, rel, t.tail)
 	}
 	t.seen = rel
@@ -124,7 +127,7 @@ func (t *Tx) refresh(end uint64) error {
 // `released` if it has to. An error means that none will ever fit.
 func (t *Tx) Room(n int) (bool, error) {
 	size := t.r.Size()
-	if n > MaxPayload(size) || t.end != nil {
+	if uint(n) > uint(MaxPayload(size)) || t.end != nil {
 		return false, t.refuse()
 	}
 	end := t.head + RecordSize(n)
@@ -199,4 +202,6 @@ func (t *Tx) finish(flag uint64, end error) {
 
 // Ended returns a Tx without memory, for a ring that has been given back: its
 // next sequence is seq and every claim gets ErrClosed.
-func Ended(seq uint64) *Tx { return &Tx{seq: seq, end: ErrClosed} }
+func Ended(seq uint64) *Tx {
+	return &Tx{r: Region{marks: new(marks)}, seq: seq, end: ErrClosed}
+}

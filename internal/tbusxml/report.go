@@ -70,7 +70,7 @@ func place(file string, line int, element string) string {
 type report struct {
 	file     string
 	errs     []*Error // the first maxErrors of the file by line
-	failed   int     // how many errors there were
+	failed   int      // how many errors there were
 	warnings []Warning
 	known    map[warningKey]int // index in warnings
 	unlisted int                // warnings beyond maxWarnings

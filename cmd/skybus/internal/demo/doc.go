@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package demo shows that the bus keeps its promises: a producer and a consumer
+// process exchange messages while they are killed and restarted, and afterwards
+// every message is accounted for.
+//
+// No message is excused by the death of its witness. Producer and consumer keep
+// ledgers in mapped files, which stay when a process is killed:
+//
+//	sent   the number last tried and the number last accepted. A producer that
+//	       comes back asks the bus (LastSeq) whether the Send that its
+//	       predecessor was killed in counts, and compares.
+//	seen   a byte of marks for each number: seen, again and flagged as such,
+//	       doubled, torn, out of order. It is written before the message is
+//	       released.
+//
+// Each message carries its number, the time it was sent, random bytes of varying
+// length and a checksum over all of that. The parent, which is never killed,
+// reads both ledgers at the end.
+package demo

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/skybus-io/skybus"
+	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/channel"
+)
+
+// lane is a lane with the processes at its two ends.
+type lane struct {
+	channel.LaneInfo
+	sender, reader channel.EndpointInfo
+}
+
+// readLanes reads all lanes that keep wants, by source, then destination.
+func readLanes(d *skybus.Domain, keep func(channel.LaneInfo) bool) []lane {
+	ends := map[addr.Addr]channel.EndpointInfo{}
+	for _, e := range d.Table().Endpoints() {
+		ends[e.Addr] = e
+	}
+	var list []lane
+	for _, l := range d.Table().Lanes() {
+		if keep(l) {
+			list = append(list, lane{l, ends[l.Src], ends[l.Dst]})
+		}
+	}
+	sortPairs(list, func(l lane) channel.Pair { return channel.Pair{Src: l.Src, Dst: l.Dst} })
+	return list
+}
+
+func all(channel.LaneInfo) bool { return true }
+
+// chosen turns the arguments of a command, none, ADDR or SRC DST, into which
+// lanes are meant.
+func chosen(d *skybus.Domain, args []string) (func(channel.LaneInfo) bool, error) {
+	switch len(args) {
+	case 0:
+		return all, nil
+	case 1:
+		v, err := address(d, "ADDR", args[0])
+		return func(l channel.LaneInfo) bool { return l.Src == v || l.Dst == v }, err
+	}
+	p, err := pair(d, args)
+	return func(l channel.LaneInfo) bool { return l.Src == p.Src && l.Dst == p.Dst }, err
+}
+
+// pair reads the arguments SRC DST.
+func pair(d *skybus.Domain, args []string) (channel.Pair, error) {
+	src, err := address(d, "SRC", args[0])
+	if err != nil {
+		return channel.Pair{}, err
+	}
+	dst, err := address(d, "DST", args[1])
+	return channel.Pair{Src: src, Dst: dst}, err
+}
+
+// found makes an error of arguments that no lane fits.
+func found(d *skybus.Domain, lanes []lane, args []string) error {
+	switch {
+	case len(lanes) > 0 || len(args) == 0:
+		return nil
+	case len(args) == 1:
+		return hinted(fmt.Errorf("no lane of domain %d begins or ends at %s", d.Key(), args[0]), "%s", seeLs(d))
+	}
+	err := fmt.Errorf("domain %d has no lane %s -> %s", d.Key(), args[0], args[1])
+	if back, err2 := pair(d, []string{args[1], args[0]}); err2 == nil {
+		if _, ok := d.Table().Lane(back); ok {
+			return hinted(err, "there is one in the other direction")
+		}
+	}
+	return hinted(err, "%s", seeLs(d))
+}
+
+func seeLs(d *skybus.Domain) string { return fmt.Sprintf("see skybus ls -k %d", d.Key()) }
+
+// kind tells how a lane came to be.
+func (l *lane) kind() string {
+	if l.Configured {
+		return "channel"
+	}
+	return "demand"
+}
+
+// state is what an operator should know of a lane, the worst first.
+func (l *lane) state() string {
+	switch {
+	case l.Damage != "":
+		return "DAMAGED"
+	case l.Err != nil:
+		return "UNREADABLE"
+	case l.Idle:
+		return "given back"
+	case !l.reader.Bound && l.Messages > 0:
+		return "nobody reads"
+	case !l.reader.Bound:
+		return "no reader"
+	case l.reader.Sleeping && l.Messages == 0:
+		return "asleep"
+	}
+	return "awake"
+}
+
+// trouble returns what is wrong with a lane, or nil.
+func (l *lane) trouble() error {
+	if l.Damage != "" {
+		return errors.New(l.Damage)
+	}
+	return l.Err
+}
+
+// pid is the process that has an address bound, "-" for none.
+func pid(e channel.EndpointInfo) string {
+	if !e.Bound {
+		return "-"
+	}
+	return strconv.FormatUint(uint64(e.PID), 10)
+}
+
+// who is pid with the program's name, or what became of the last process.
+func who(e channel.EndpointInfo) string {
+	switch {
+	case e.Bound:
+		return fmt.Sprintf("PID %d (%s)", e.PID, printable(e.Program))
+	case e.Crashed:
+		return fmt.Sprintf("not bound; PID %d (%s) died without closing it", e.PID, printable(e.Program))
+	case e.Binds > 0:
+		return "not bound"
+	}
+	return "never bound"
+}
+
+// sortPairs puts lanes in the order of their sources, then destinations.
+func sortPairs[T any](list []T, of func(T) channel.Pair) {
+	slices.SortFunc(list, func(x, y T) int {
+		a, b := of(x), of(y)
+		return cmp.Or(cmp.Compare(a.Src, b.Src), cmp.Compare(a.Dst, b.Dst))
+	})
+}
