@@ -25,11 +25,14 @@ type readiness struct {
 
 // Ready returns a channel that gets a value when messages may wait. It gets the
 // next one only after a receive has returned ErrEmpty, so a loop drains the
-// inbox by TryRecv until that. The channel is never closed.
+// inbox by TryRecv until that. The last value comes with Close, and TryRecv then
+// says so; the channel is never closed.
 func (e *Endpoint) Ready() <-chan struct{} {
 	r := e.readiness()
 	if r == nil {
-		return nil
+		over := make(chan struct{}, 1)
+		over <- struct{}{}
+		return over
 	}
 	return r.notify
 }
@@ -128,6 +131,7 @@ func (r *readiness) close() {
 	<-r.done
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.signalLocked()
 	if r.event != nil {
 		r.event.Close()
 		r.event = nil

@@ -257,7 +257,7 @@ func (e *Endpoint) handle(w *waiter, r *channel.Receiver, recs []ring.Record, h 
 		}
 		if err := h(message(r, e.addr, &recs[i])); err != nil {
 			if err == errStop { //nolint:errorlint // made here, never wrapped
-				i++
+				i, seen = i+1, false
 			}
 			return err
 		}

@@ -180,6 +180,7 @@ func (t *Table) configureLane(p Pair, spec laneSpec) error {
 	e := t.lane(i)
 	e.number.Store(spec.number)
 	e.priority.Store(spec.priority)
+	e.size.Store(spec.size)
 	clear(e.desc[:])
 	copy(e.desc[:descSize-1], spec.desc)
 	e.flags.Store(spec.flags)
@@ -368,7 +369,10 @@ func (t *Table) remakeLane(e *laneEntry) error {
 		return err
 	}
 	lower(&t.st.bytes, e.bytes.Swap(0))
-	size := ring.SizeFor(0, max(e.size, firstRing))
+	size, err := t.laneRing(pairOf(e), e.size.Load())
+	if err != nil {
+		return err
+	}
 	if err := t.afford(pairOf(e), size, false); err != nil {
 		return err
 	}

@@ -163,7 +163,6 @@ func (t *Table) removeFiles(e *laneEntry) error {
 // A laneSpec says how a lane is to be made.
 type laneSpec struct {
 	size     uint64 // configured bytes; 0 on demand
-	first    uint64 // bytes that its first message needs
 	flags    uint32
 	priority uint32
 	number   uint32
@@ -172,7 +171,10 @@ type laneSpec struct {
 
 // makeLane makes the lane p, which must not exist. Under the change lock.
 func (t *Table) makeLane(p Pair, spec laneSpec) (uint32, error) {
-	size := ring.SizeFor(0, max(spec.size, spec.first, firstRing))
+	size, err := t.laneRing(p, spec.size)
+	if err != nil {
+		return 0, err
+	}
 	if err := t.afford(p, size, true); err != nil {
 		return 0, err
 	}
@@ -185,7 +187,8 @@ func (t *Table) makeLane(p Pair, spec laneSpec) (uint32, error) {
 		return 0, err
 	}
 	e := t.lane(i)
-	*e = laneEntry{src: uint32(p.Src), dst: uint32(p.Dst), slot: slot, size: spec.size, created: time.Now().UnixNano()}
+	*e = laneEntry{src: uint32(p.Src), dst: uint32(p.Dst), slot: slot, created: time.Now().UnixNano()}
+	e.size.Store(spec.size)
 	e.gen.Store(1)
 	e.flags.Store(spec.flags)
 	e.priority.Store(spec.priority)
@@ -211,6 +214,15 @@ func (t *Table) makeLane(p Pair, spec laneSpec) (uint32, error) {
 		t.st.lanes.Store(i + 1)
 	}
 	return i, nil
+}
+
+// laneRing returns the size of the ring that a lane of a configured size, or one
+// made on demand, begins with.
+func (t *Table) laneRing(p Pair, configured uint64) (uint64, error) {
+	if configured > ring.MaxSize {
+		return 0, fmt.Errorf("lane %s: %w: a size of %d bytes, the most is %d", t.FormatPair(p), ErrTooBig, configured, ring.MaxSize)
+	}
+	return ring.SizeFor(0, max(configured, firstRing)), nil
 }
 
 // afford checks the domain's budgets for a lane segment of size bytes.

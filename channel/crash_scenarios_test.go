@@ -31,6 +31,7 @@ var scenarios = []scenario{
 	{name: "grow-read", setup: liveReader, run: grow},
 	{name: "stray", setup: strayGeneration, run: func(w *world) { w.send(20) }},
 	{name: "follow", setup: grown, run: func(w *world) { w.receive() }},
+	{name: "follow-lagging", setup: laggingEntry, run: func(w *world) { w.receive() }},
 	{name: "follow-copying", setup: grown, run: func(w *world) { w.receiveCopies() }},
 	{name: "take-live-sender", setup: liveSender, run: func(w *world) { w.receive() }},
 	{name: "park", run: park},
@@ -46,10 +47,11 @@ var scenarios = []scenario{
 	{name: "delete-on-demand", setup: grown, run: deleteAB, redo: deleteAgain},
 	{name: "clean", setup: grown, run: cleanAB, redo: cleanAgain},
 	{name: "clean-bound", setup: grownLiveReader, run: cleanAB, redo: cleanAgain},
-	{name: "remake", setup: quarantined, run: remakeAB, redo: remakeAgain},
+	{name: "remake", damaged: true, setup: quarantined, run: remakeAB, redo: remakeAgain},
 	{name: "settings", setup: grown, run: settings},
 	{name: "recover", setup: halfRemoved, run: func(w *world) { w.send(20) }},
 	{name: "destroy", setup: destroyable, run: destroy, redo: destroyAgain},
+	{name: "destroy-make-anew", setup: destroyable, run: destroy, redo: makeAnew},
 }
 
 func liveReader(w *world) { w.reader() }
@@ -87,6 +89,18 @@ func grow(w *world) {
 }
 
 func grown(w *world) { knownReader(w); grow(w); w.leaveA() }
+
+// laggingEntry leaves what a consumer leaves that dies after it has unlinked a
+// generation, and one more generation to be passed.
+func laggingEntry(w *world) {
+	liveReader(w)
+	w.send(1500, 1500, 1500)
+	w.receive()
+	i, _ := w.t.find(laneAB)
+	w.t.lane(i).gen.Store(1)
+	w.send(9000, 20)
+	w.leave()
+}
 
 func grownLiveReader(w *world) { liveReader(w); grow(w); w.leaveA() }
 
@@ -234,17 +248,32 @@ func halfRemoved(w *world) {
 
 func destroyable(w *world) { grown(w); w.leave() }
 
-func destroy(w *world) { fatal(w.open().Destroy(true)) }
+func destroy(w *world) {
+	t, err := Open(w.root, testKey, Config{}, false)
+	if err == nil { // not the second who tries
+		fatal(t.Destroy(true))
+	}
+}
 
-// destroyAgain also makes the domain anew: nothing of the old one may be in the way.
+// destroyAgain does what an operator does who is told that there is still such a
+// domain, and what one does who is told that there is none.
 func destroyAgain(w *world) {
 	w.led.forget()
-	w.exercise()
-	w.leave()
-	destroy(w)
-	w.leave()
+	t, err := Open(w.root, testKey, Config{}, false)
+	if err == nil {
+		fatal(t.Destroy(true))
+		t.Close()
+	} else if !errors.Is(err, ErrNoDomain) {
+		panic(err)
+	}
 	if _, err := os.Stat(Dir(w.root, testKey)); !errors.Is(err, os.ErrNotExist) {
 		panic(fmt.Sprintf("the domain's folder after destroying it: %v", err))
 	}
-	w.led.forget()
+}
+
+// makeAnew is a process that does not know of the destruction.
+func makeAnew(w *world) {
+	if _, ok := w.open().Lane(laneAB); !ok {
+		w.led.forget()
+	}
 }

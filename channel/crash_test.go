@@ -24,10 +24,11 @@ import (
 
 // A scenario is a protocol in which a process is killed at each of its steps.
 type scenario struct {
-	name  string
-	setup func(w *world) // in the test's process, which may keep a side open
-	run   func(w *world) // in the process that is killed; it may have been begun before
-	redo  func(w *world) // in the test's process: somebody completes what was cut off
+	name    string
+	damaged bool           // there is a damaged lane
+	setup   func(w *world) // in the test's process, which may keep a side open
+	run     func(w *world) // in the process that is killed; it may have been begun before
+	redo    func(w *world) // in the test's process: somebody completes what was cut off
 }
 
 func init() { children["crash"] = crashChild }
@@ -115,11 +116,9 @@ func (c *crash) all(rng *rand.Rand) {
 	list := []death{}
 	for n := 1; n <= steps; n++ {
 		list = append(list, death{n, 0})
-		again := 1
+		again := 2
 		if os.Getenv("SKYBUS_SOAK") != "" {
-			again = 5
-		} else if n%8 != 0 {
-			again = 0
+			again = 50
 		}
 		for range again {
 			list = append(list, death{n, 1 + rng.IntN(steps)})
@@ -144,14 +143,14 @@ func (c *crash) all(rng *rand.Rand) {
 
 // one runs the scenario once and returns how many steps it has.
 func (c *crash) one(d death) (steps int) {
-	root := filepath.Join(c.top, fmt.Sprintf("%d-%d", d.first, d.second))
 	place := ""
 	defer func() {
 		if p := recover(); p != nil {
 			c.t.Errorf("killed at step %d%s: %v", d.first, place, p)
 		}
 	}()
-	fatal(os.Mkdir(root, 0o700))
+	root, err := os.MkdirTemp(c.top, "")
+	fatal(err)
 	defer os.RemoveAll(root)
 	w := newWorld(root)
 	defer w.led.close()

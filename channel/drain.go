@@ -150,10 +150,13 @@ func (d *Drain) collect() {
 func (d *Drain) wake(w int, news uint64) {
 	for ; news != 0; news &= news - 1 {
 		slot := uint32(w*64 + bits.TrailingZeros64(news))
-		if r := d.open(slot); r != nil {
+		r := d.open(slot)
+		if r == nil { // no lane: deleted, given back, or its writer died while making it
+			d.clear(slot)
+			r = d.open(slot) // its writer may have made it before it saw the bit gone
+		}
+		if r != nil {
 			d.activate(r)
-		} else {
-			d.clear(slot) // no lane: deleted, or its writer died while making it
 		}
 	}
 }

@@ -46,27 +46,39 @@ func (s *Sender) reopen() error {
 		if !idle { // the consumer has yet to come to CLOSED: it will follow
 			gen, seq = s.at.gen+1, s.tx.NextSeq()
 		}
-		size := uint64(firstRing)
-		if err := s.t.afford(s.pair, size, false); err != nil {
-			return err
+		if idle || !s.t.exists(s.e, gen) { // else made by an attempt that could not open it
+			if err := s.makeAgain(gen, seq); err != nil {
+				return err
+			}
 		}
-		s.t.removeSegment(s.e, gen)
-		seg, err := s.t.createLane(s.e, gen, size, seq)
-		if err != nil {
-			return err
-		}
-		seg.Close()
-		if idle {
+		var err error
+		if next, err = s.t.openSegment(s.e, gen); err == nil && idle {
 			step("channel.reopen")
 			s.e.state.Store(laneLive)
 		}
-		next, err = s.t.openSegment(s.e, gen)
 		return err
 	})
 	if err != nil {
 		return budget(err)
 	}
 	return s.enter(next)
+}
+
+// makeAgain makes generation gen of a lane that has ended. Under the change lock.
+func (s *Sender) makeAgain(gen uint32, seq uint64) error {
+	size := uint64(firstRing)
+	if s.configured() {
+		size = s.configuredSize()
+	}
+	if err := s.t.afford(s.pair, size, false); err != nil {
+		return err
+	}
+	s.t.removeSegment(s.e, gen)
+	seg, err := s.t.createLane(s.e, gen, size, seq)
+	if err == nil {
+		seg.Close()
+	}
+	return err
 }
 
 // retire ends a lane whose CLOSED the consumer has come to. Under the change

@@ -38,7 +38,7 @@ func (t *Table) inbox(a addr.Addr, make bool) (*inbox, error) {
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("inbox of %s: %w", t.Format(a), budget(err))
+		return nil, fmt.Errorf("inbox of %s: %w", t.Format(a), budget(damage(err)))
 	}
 	body := bodyOf[inboxBody](seg.Body())
 	if body.key != t.key || body.addr != uint32(a) || len(seg.Mem()) != inboxSize {

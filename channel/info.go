@@ -117,7 +117,7 @@ func (t *Table) laneInfo(e *laneEntry) LaneInfo {
 		Src: addr.Addr(e.src), Dst: addr.Addr(e.dst),
 		Configured: flags&laneConfigured != 0, First: flags&laneFirst != 0, Idle: e.state.Load() == laneIdle,
 		Number: e.number.Load(), Priority: e.priority.Load(), Generation: e.gen.Load(), Slot: e.slot,
-		Created: time.Unix(0, e.created), Desc: text(e.desc[:]), AskedSize: e.size, Bytes: e.bytes.Load(),
+		Created: time.Unix(0, e.created), Desc: text(e.desc[:]), AskedSize: e.size.Load(), Bytes: e.bytes.Load(),
 		Sent: atomic.LoadUint64(&prod.messages), SentBytes: atomic.LoadUint64(&prod.bytes),
 		Full: atomic.LoadUint64(&prod.full), HighWater: atomic.LoadUint64(&prod.highWater),
 		Wakes: atomic.LoadUint64(&prod.wakes), Grown: atomic.LoadUint64(&prod.grown),

@@ -109,7 +109,7 @@ type laneEntry struct {
 	flags      atomic.Uint32
 	priority   atomic.Uint32 // 0..255; the lane is drained 1+priority batches a turn
 	quarantine atomic.Uint32 // 1: damaged, reason says how
-	size       uint64        // configured size in bytes; 0 on demand
+	size       atomic.Uint64 // configured size in bytes; 0 on demand
 	bytes      atomic.Uint64 // of its segments
 	created    int64         // Unix nanoseconds
 	number     atomic.Uint32 // of its channel, if configured

@@ -23,13 +23,14 @@ type pooled struct {
 func newPool() *pool { return &pool{open: map[string]*pooled{}} }
 
 // get returns the segment at path, mapped by load if it is not yet. Each get
-// wants a put.
+// wants a put. A mapping whose file has lost its name is left to its holders:
+// the lane may have been deleted and made anew since.
 func (p *pool) get(path string, load func(path string) (*shm.Segment, error)) (*shm.Segment, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s, ok := p.open[path]; ok {
+	if s, ok := p.open[path]; ok && s.seg.Named() {
 		s.ends++
-		return s.seg, nil
+		return s.seg.Acquire(), nil
 	}
 	seg, err := load(path)
 	if err != nil {
@@ -42,13 +43,10 @@ func (p *pool) get(path string, load func(path string) (*shm.Segment, error)) (*
 func (p *pool) put(seg *shm.Segment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.open[seg.Path()]
-	if s == nil || s.seg != seg {
-		seg.Close() // its name was taken out by forget
-		return
+	if s := p.open[seg.Path()]; s != nil && s.seg == seg {
+		if s.ends--; s.ends == 0 {
+			delete(p.open, seg.Path())
+		}
 	}
-	if s.ends--; s.ends == 0 {
-		delete(p.open, seg.Path())
-		seg.Close()
-	}
+	seg.Close()
 }

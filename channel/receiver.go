@@ -52,6 +52,10 @@ func (t *Table) newReceiver(i uint32) (*Receiver, error) {
 		return r, r.err
 	}
 	if err == nil {
+		if e.gen.Load() != at.gen { // the consumer before died in follow: a second one must not get further behind
+			step("channel.behind")
+			e.gen.Store(at.gen)
+		}
 		_ = t.settleBytes(e) // accounts can wait: the next one to open the lane sees to them
 	}
 	return r, err
@@ -156,6 +160,7 @@ func (r *Receiver) follow() error {
 		return err
 	}
 	if r.rx.Seq() != seq {
+		r.t.pool.put(old.seg)
 		return fmt.Errorf("%w: generation %d begins with sequence %d, after %d", ErrDamaged, next.gen, r.rx.Seq(), seq-1)
 	}
 	step("channel.unlink")

@@ -5,6 +5,7 @@ package channel
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -134,8 +135,13 @@ func (s *Sender) attach() error {
 		}
 		next, err := s.t.openSegment(s.e, at.gen+1)
 		s.t.pool.put(at.seg)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && s.e.gen.Load() != at.gen:
+			return s.attach() // the consumer has passed both meanwhile
+		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%w: lane %s moved to generation %d: %w", ErrDamaged, s.t.FormatPair(s.pair), at.gen+1, err)
+		case err != nil:
+			return damage(err)
 		}
 		at = next
 	}
@@ -271,7 +277,10 @@ func (s *Sender) claimSlow(n int, err error) ([]byte, error) {
 		s.noteFull()
 		err = s.growFull(n)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return nil, s.fail(err)
+	case err != nil:
 		return nil, err
 	}
 	b, err := s.tx.Claim(n)
@@ -318,21 +327,33 @@ func (s *Sender) configured() bool { return s.e.flags.Load()&laneConfigured != 0
 
 // growFor makes room for a message that the ring can never hold.
 func (s *Sender) growFor(n int) error {
+	size := ring.SizeFor(n, 2*s.tx.Size())
 	if s.configured() {
-		return fmt.Errorf("%s: %w: %d bytes, its configured size of %d takes %d", s.t.FormatPair(s.pair), ErrTooBig,
-			n, s.tx.Size(), ring.MaxPayload(s.tx.Size()))
+		if size = s.configuredSize(); n > ring.MaxPayload(size) {
+			return fmt.Errorf("%s: %w: %d bytes, its configured size of %d takes %d", s.t.FormatPair(s.pair), ErrTooBig,
+				n, size, ring.MaxPayload(size))
+		}
 	}
 	if s.claims > 0 {
 		return s.full()
 	}
-	return s.grow(ring.SizeFor(n, 2*s.tx.Size()))
+	return s.grow(size)
 }
 
-// growFull grows a full lane fourfold, up to the domain's GrowBytes. When it may
-// not grow, the lane is simply full.
+// configuredSize is the size that a configured lane has, or, if it was made on
+// demand before, grows to.
+func (s *Sender) configuredSize() uint64 {
+	return max(ring.SizeFor(0, min(s.e.size.Load(), ring.MaxSize)), s.tx.Size())
+}
+
+// growFull grows a full lane fourfold, up to the domain's GrowBytes or to its
+// configured size. When it may not grow, the lane is simply full.
 func (s *Sender) growFull(n int) error {
 	most := s.t.st.growBytes.Load()
-	if s.configured() || s.claims > 0 || s.tx.Size() >= most {
+	if s.configured() {
+		most = s.configuredSize()
+	}
+	if s.claims > 0 || s.tx.Size() >= most {
 		return s.full()
 	}
 	err := s.grow(min(ring.SizeFor(n, 4*s.tx.Size()), most))
@@ -373,7 +394,11 @@ func (s *Sender) make(size uint64) (segment, error) {
 		return segment{}, err
 	}
 	seg.Close()
-	return s.t.openSegment(s.e, gen)
+	next, err := s.t.openSegment(s.e, gen)
+	if err != nil {
+		s.t.removeSegment(s.e, gen) // a consumer that comes to CLOSED must not find it
+	}
+	return next, err
 }
 
 // enter leaves the present segment for next and announces: the reader must come
@@ -381,6 +406,7 @@ func (s *Sender) make(size uint64) (segment, error) {
 func (s *Sender) enter(next segment) error {
 	tx, err := ring.AttachTx(next.ring)
 	if err != nil {
+		s.t.pool.put(next.seg)
 		return err
 	}
 	old := s.at

@@ -47,6 +47,7 @@ const (
 	laneChunk   = 64 // entries that get memory together
 	endChunk    = 32
 
+	openTries  = 100  // to join a domain that is being destroyed and made anew
 	firstRing  = 4096 // with its header page an on-demand lane starts at 8 KiB
 	maxMessage = 256 << 20
 )
@@ -94,14 +95,14 @@ func Open(root string, key uint32, cfg Config, create bool) (*Table, error) {
 		return nil, err
 	}
 	dir := Dir(root, key)
-	for {
+	for tries := 0; ; tries++ {
 		if create {
 			if err := shm.MakeDir(dir, cfg.Access); err != nil {
 				return nil, err
 			}
 		}
 		t, err := open(dir, key, cfg, create)
-		if !errors.Is(err, errGone) {
+		if !errors.Is(err, errGone) || tries == openTries {
 			return t, err
 		}
 	}
@@ -116,6 +117,7 @@ func open(dir string, key uint32, cfg Config, create bool) (*Table, error) {
 	case errors.Is(err, fs.ErrNotExist) && create:
 		return nil, errGone
 	case errors.Is(err, fs.ErrNotExist):
+		_ = os.Remove(dir) // if it is empty: its destroyer came no further
 		return nil, fmt.Errorf("%w: key %d (%s is not there)", ErrNoDomain, key, dir)
 	case err != nil:
 		return nil, err
@@ -248,13 +250,13 @@ func (t *Table) attach() error {
 	}
 	t.file = f
 	if t.seg, err = shm.OpenFile(f, magicTable, false); err != nil {
-		return fmt.Errorf("open domain %d: %w", t.key, err)
+		return fmt.Errorf("open domain %d: %w", t.key, damage(err))
 	}
 	body := bodyOf[tableBody](t.seg.Body())
 	want := tableHeaderSize + int(body.endpointCap)*endpointSize + int(body.laneCap)*laneSize
-	if body.key != t.key || want != len(t.seg.Mem()) {
-		return fmt.Errorf("%w: %s is of domain %d with %d bytes, want domain %d with %d",
-			ErrDamaged, t.path("table"), body.key, len(t.seg.Mem()), t.key, want)
+	if body.key != t.key || body.laneCap != laneCap || body.endpointCap != endpointCap || want != len(t.seg.Mem()) {
+		return fmt.Errorf("%w: %s is of domain %d with room for %d addresses and %d lanes in %d bytes, want domain %d, %d and %d",
+			ErrDamaged, t.path("table"), body.key, body.endpointCap, body.laneCap, len(t.seg.Mem()), t.key, endpointCap, laneCap)
 	}
 	if t.cfg.Template, err = addr.ParseTemplate(text(body.template[:])); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrDamaged, t.path("table"), err)

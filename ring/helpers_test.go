@@ -98,7 +98,7 @@ func lookAt(t testing.TB, r Region) State {
 }
 
 // fillTo commits records until the tail is at pos, which is a multiple of 16,
-// taking and releasing them.
+// taking and releasing all there are.
 func fillTo(t testing.TB, tx *Tx, rx *Rx, pos uint64) {
 	t.Helper()
 	for tx.Tail() < pos {
@@ -108,7 +108,7 @@ func fillTo(t testing.TB, tx *Tx, rx *Rx, pos uint64) {
 		}
 		claim(t, tx, int(n-HeaderSize))
 		tx.Commit()
-		take(t, rx, 1)
+		take(t, rx, 100)
 		rx.ReleaseAll()
 	}
 }
@@ -166,4 +166,10 @@ func (s *source) check(seq uint64, b []byte) error {
 		}
 	}
 	return nil
+}
+
+// putHeader writes a header into a payload.
+func putHeader(b []byte, word, seq uint64) {
+	binary.LittleEndian.PutUint64(b, word)
+	binary.LittleEndian.PutUint64(b[8:], seq)
 }

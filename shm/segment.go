@@ -32,6 +32,7 @@ const (
 // as there were Create, Open and Acquire (R15). Safe for concurrent use.
 type Segment struct {
 	path string
+	file fs.FileInfo // which file it is
 	mem  []byte
 	refs atomic.Int32
 }
@@ -173,6 +174,11 @@ func mapFile(f *os.File, path string, size int64, readOnly bool) (*Segment, erro
 		mapped.Add(-1)
 		return nil, fmt.Errorf("map %s: %w: %d, the limit is half of vm.max_map_count", path, ErrMappings, n-1)
 	}
+	file, err := f.Stat()
+	if err != nil {
+		mapped.Add(-1)
+		return nil, err
+	}
 	mem, err := sys.Map(f, int(size), readOnly)
 	if err != nil {
 		mapped.Add(-1)
@@ -181,7 +187,7 @@ func mapFile(f *os.File, path string, size int64, readOnly bool) (*Segment, erro
 		}
 		return nil, &os.PathError{Op: "mmap", Path: path, Err: err}
 	}
-	s := &Segment{path: path, mem: mem}
+	s := &Segment{path: path, file: file, mem: mem}
 	s.refs.Store(1)
 	return s, nil
 }
@@ -191,6 +197,12 @@ func (s *Segment) Mem() []byte { return s.mem }
 
 // Path returns the name that the segment was opened by.
 func (s *Segment) Path() string { return s.path }
+
+// Named reports whether Path still names this segment, and not another one or none.
+func (s *Segment) Named() bool {
+	file, err := os.Stat(s.path)
+	return err == nil && os.SameFile(file, s.file)
+}
 
 // Created returns the time of creation in Unix nanoseconds.
 func (s *Segment) Created() int64 { return headerOf(s.mem).created }

@@ -42,11 +42,11 @@ func newBenchIPCCommand(a *app) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.API, "api", ipcbench.Send, "`CALLS` to measure: send, batch or claim")
 	f.IntSliceVar(&o.Sizes, "size", []int{64, 256, 1024, 16384, 65536}, "`BYTES` of a message; a measurement each")
-	f.StringVar(&o.Mode, "mode", ipcbench.Throughput, "throughput or latency")
-	f.StringVar(&wait, "wait", skybus.WaitAdaptive.String(), "how both sides wait: spin, park or adaptive")
+	f.StringVar(&o.Mode, "mode", ipcbench.Throughput, "`MODE`: throughput or latency")
+	f.StringVar(&wait, "wait", skybus.WaitAdaptive.String(), "`HOW` both sides wait: spin, park or adaptive")
 	f.DurationVar(&o.Duration, "duration", 2*time.Second, "`TIME` that is measured, after a warm-up")
-	f.IntVar(&o.Rate, "rate", 0, "round trips a second, 0: as fast as it goes")
-	f.IntSliceVar(&o.Pin, "pin", nil, "`CPU,CPU` to keep the two processes on, such as 0,1")
+	f.IntVar(&o.Rate, "rate", 0, "`ROUND-TRIPS` a second, 0: as fast as it goes")
+	f.IntSliceVar(&o.Pin, "pin", nil, "`CPUS` to keep the two processes on, such as 0,1")
 	f.DurationVar(&o.Warmup, "warmup", 0, "`TIME` before what is measured (default a fifth of it)")
 	f.StringVar(&o.Profile, "cpuprofile", "", "write profiles to `FILE`.first (sends, asks) and FILE.second")
 	_ = f.MarkHidden("warmup") // both exist
@@ -56,6 +56,9 @@ func newBenchIPCCommand(a *app) *cobra.Command {
 			return usagef("--wait: %w", err)
 		}
 		o.Root = a.rootDir()
+		if err := o.Check(); err != nil {
+			return usagef("%w", err)
+		}
 		ctx, stop := untilInterrupted(cmd.Context())
 		defer stop()
 		return interrupted(ctx, ipcbench.Run(ctx, o, ipcbench.NewPrinter(a.out, a.json).Print))

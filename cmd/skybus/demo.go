@@ -36,23 +36,31 @@ func newDemoCommand(a *app) *cobra.Command {
 		if a.json {
 			o.Out = a.errOut
 		}
+		if err := o.Check(); err != nil {
+			return usagef("%w", err)
+		}
 		ctx, stop := untilInterrupted(cmd.Context())
 		defer stop()
 		sum, err := demo.Run(ctx, o)
 		if err != nil {
 			return interrupted(ctx, err)
 		}
-		if a.json {
-			if err := a.object(sum, "  "); err != nil {
-				return err
-			}
-		}
-		if !sum.Pass {
-			return errShown
-		}
-		return nil
+		return a.showSummary(sum)
 	}
 	cmd.AddCommand(&cobra.Command{Use: "part", Hidden: true, Args: takes(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error { return demo.Part() }})
 	return cmd
+}
+
+// showSummary writes what the text has said already, for programs.
+func (a *app) showSummary(sum demo.Summary) error {
+	if a.json {
+		if err := a.object(sum, "  "); err != nil {
+			return err
+		}
+	}
+	if !sum.Pass {
+		return errShown
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/skybus-io/skybus"
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/channel"
+	"github.com/skybus-io/skybus/ring"
 )
 
 // lane is a lane with the processes at its two ends.
@@ -32,9 +33,11 @@ func readLanes(d *skybus.Domain, keep func(channel.LaneInfo) bool) []lane {
 			list = append(list, lane{l, ends[l.Src], ends[l.Dst]})
 		}
 	}
-	sortPairs(list, func(l lane) channel.Pair { return channel.Pair{Src: l.Src, Dst: l.Dst} })
+	sortPairs(list, func(l lane) channel.Pair { return l.pair() })
 	return list
 }
+
+func (l *lane) pair() channel.Pair { return channel.Pair{Src: l.Src, Dst: l.Dst} }
 
 func all(channel.LaneInfo) bool { return true }
 
@@ -94,7 +97,7 @@ func (l *lane) state() string {
 	switch {
 	case l.Damage != "":
 		return "DAMAGED"
-	case l.Err != nil:
+	case l.trouble() != nil:
 		return "UNREADABLE"
 	case l.Idle:
 		return "given back"
@@ -108,10 +111,14 @@ func (l *lane) state() string {
 	return "awake"
 }
 
-// trouble returns what is wrong with a lane, or nil.
+// trouble returns what is wrong with a lane, or nil. That it was too busy to be
+// looked at is nothing wrong.
 func (l *lane) trouble() error {
-	if l.Damage != "" {
+	switch {
+	case l.Damage != "":
 		return errors.New(l.Damage)
+	case errors.Is(l.Err, ring.ErrBusy):
+		return nil
 	}
 	return l.Err
 }

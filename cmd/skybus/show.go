@@ -132,7 +132,7 @@ func (a *app) showLane(d *skybus.Domain, args []string) error {
 func (l *lane) fields(d *skybus.Domain) []string {
 	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	list := []string{
-		"lane", d.Table().FormatPair(channel.Pair{Src: l.Src, Dst: l.Dst}),
+		"lane", d.Table().FormatPair(l.pair()),
 		"kind", l.kind(),
 		"description", orDash(l.Desc),
 		"priority", number(uint64(l.Priority)),

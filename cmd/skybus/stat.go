@@ -160,12 +160,12 @@ func (l *look) since(last look) []rates {
 	old := map[channel.Pair]*lane{}
 	for i := range last.lanes {
 		o := &last.lanes[i]
-		old[channel.Pair{Src: o.Src, Dst: o.Dst}] = o
+		old[o.pair()] = o
 	}
 	list := make([]rates, len(l.lanes))
 	for i := range l.lanes {
 		n := &l.lanes[i]
-		o := old[channel.Pair{Src: n.Src, Dst: n.Dst}]
+		o := old[n.pair()]
 		if o == nil || !o.Created.Equal(n.Created) {
 			o = &lane{}
 		}

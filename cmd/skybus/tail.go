@@ -19,6 +19,7 @@ const (
 	tailPause  = 5 * time.Millisecond // between two looks at lanes that were quiet
 	tailSearch = time.Second          // between two searches for lanes, if their number stays the same
 	tailBatch  = 64                   // messages of one lane before the next has its turn
+	tailTries  = 100                  // to open a lane that changes all the time
 )
 
 const tailHelp = `tail shows the messages of the lane from SRC to DST, or of all lanes that begin or
@@ -55,7 +56,7 @@ type watched struct {
 
 	pair    channel.Pair
 	created time.Time
-	first   uint64 // sequence to be seen first, 0 if any will do
+	seen    uint64 // sequence shown last, or given up
 	end     uint64 // without --follow: the sequence behind the last to be shown
 }
 
@@ -106,7 +107,8 @@ func (t *tailing) run(ctx context.Context, args []string) (err error) {
 	return t.followAll(ctx)
 }
 
-// search opens the lanes that are new, and lets go of those that were removed.
+// search opens the lanes that are new, lets go of those that were removed, and
+// tells of what was missed in the others.
 func (t *tailing) search(fromTail bool) error {
 	if err := gone(t.d); err != nil {
 		return err
@@ -119,12 +121,15 @@ func (t *tailing) search(fromTail bool) error {
 	there := map[channel.Pair]bool{}
 	for i := range lanes {
 		l := &lanes[i]
-		p := channel.Pair{Src: l.Src, Dst: l.Dst}
-		there[p] = true
-		if old := t.watches[p]; old != nil && old.created.Equal(l.Created) {
-			continue
+		there[l.pair()] = true
+		w := t.watches[l.pair()]
+		if w == nil || !w.created.Equal(l.Created) {
+			var err error
+			if w, err = t.open(l, fromTail); err != nil {
+				return err
+			}
 		}
-		if err := t.open(p, l, fromTail); err != nil {
+		if err := t.giveUp(w, l.HeadSeq); err != nil {
 			return err
 		}
 	}
@@ -132,23 +137,51 @@ func (t *tailing) search(fromTail bool) error {
 	return nil
 }
 
-func (t *tailing) open(p channel.Pair, l *lane, fromTail bool) error {
-	w := &watched{pair: p, created: l.Created, end: l.NextSeq}
-	if t.follow && l.Created.After(t.began) {
-		w.first = 1
+func (t *tailing) open(l *lane, fromTail bool) (*watched, error) {
+	w := &watched{pair: l.pair(), created: l.Created, end: l.NextSeq, seen: unknown}
+	switch {
+	case fromTail && l.NextSeq > 0:
+		w.seen = l.NextSeq - 1
+	case l.Created.After(t.began):
+		w.seen = 0
 	}
 	var err error
-	if w.Watch, err = t.d.Table().Watch(p, fromTail); err != nil {
-		if !errors.Is(err, skybus.ErrDamaged) {
-			return err
+	for range tailTries {
+		if w.Watch, err = t.d.Table().Watch(w.pair, fromTail); !errors.Is(err, ring.ErrBusy) {
+			break
 		}
+		time.Sleep(time.Millisecond)
+	}
+	if err != nil {
+		w.Watch = nil
 		t.fail(w, err)
 	}
-	if old := t.watches[p]; old != nil {
+	if old := t.watches[w.pair]; old != nil {
 		old.close()
 	}
-	t.watches[p] = w
-	return nil
+	t.watches[w.pair] = w
+	return w, nil
+}
+
+// unknown is the sequence seen last where nothing was seen yet: what was taken
+// before is not missed.
+const unknown = ^uint64(0)
+
+// giveUp tells of the messages before the one at the head that were taken
+// unseen. A lane that could not be read has no head.
+func (t *tailing) giveUp(w *watched, head uint64) error {
+	missed := head - 1 - w.seen
+	switch {
+	case head == 0 || w.seen != unknown && head <= w.seen+1:
+		return nil
+	case w.seen == unknown:
+		missed = 0
+	}
+	w.seen = head - 1
+	if missed == 0 {
+		return nil
+	}
+	return t.printer.missed(w.pair.Src, w.pair.Dst, missed)
 }
 
 // forget drops the lanes that are gone and puts the others in order.
@@ -239,22 +272,18 @@ func (t *tailing) next(w *watched) (rec ring.Record, ok bool, err error) {
 	if w.Watch == nil {
 		return rec, false, nil
 	}
-	rec, missed, ok, err := w.Next(t.buf)
+	rec, _, ok, err = w.Next(t.buf)
 	if err != nil {
 		t.fail(w, err)
 		return rec, false, nil
 	}
-	if ok && w.first > 0 {
-		missed, w.first = max(missed, rec.Seq-w.first), 0
-	}
-	if missed > 0 {
-		if err := t.printer.missed(w.pair.Src, w.pair.Dst, missed); err != nil {
-			return rec, false, err
-		}
-	}
 	if !ok {
 		return rec, false, nil
 	}
+	if err := t.giveUp(w, rec.Seq); err != nil {
+		return rec, false, err
+	}
+	w.seen = rec.Seq
 	t.buf = rec.Data
 	m := skybus.Message{Src: w.pair.Src, Dst: w.pair.Dst, Seq: rec.Seq, Redelivered: rec.Flags&ring.FlagRedel != 0, Data: rec.Data}
 	return rec, true, t.printer.print(m, rec.Flags&ring.FlagGap != 0)

@@ -37,7 +37,7 @@ func (t *tbusmgr) seeLanes(d *skybus.Domain) error {
 		tab.row(d.FormatAddr(l.Src), d.FormatAddr(l.Dst), number(l.Messages), number(l.Waiting), number(l.Head), number(l.Tail),
 			number(l.Size), number(l.HeadSeq), number(l.NextSeq))
 		if err := l.trouble(); err != nil {
-			t.warnf("%s: %s", d.Table().FormatPair(channel.Pair{Src: l.Src, Dst: l.Dst}), printable(err.Error()))
+			t.warnf("%s: %s", d.Table().FormatPair(l.pair()), printable(err.Error()))
 		}
 	}
 	return list(t.app, laneObjects(d, lanes), tab)

@@ -116,7 +116,11 @@ func (t *tbusmgr) tell(d *skybus.Domain, plan channel.Plan, before map[uint32]in
 		channels []channel.Channel
 	}{{"created", plan.Created}, {"kept", plan.Kept}, {"deleted", plan.Deleted}} {
 		for _, c := range part.channels {
-			t.printf("%s\n", described(part.verb, joined(d, c), sizes(c.SendSize, c.SizeA2B), sizes(c.RecvSize, c.SizeB2A), c.Desc))
+			note := ""
+			if n := c.HoldsA2B + c.HoldsB2A; n > 0 && part.verb == "deleted" {
+				note = "  with " + count(n, "message")
+			}
+			t.printf("%s%s\n", described(part.verb, joined(d, c), sizes(c.SendSize, c.SizeA2B), sizes(c.RecvSize, c.SizeB2A), c.Desc), note)
 		}
 	}
 	t.printf("domain %d: %d created, %d kept, %d deleted%s\n", d.Key(), len(plan.Created), len(plan.Kept), len(plan.Deleted), t.dryNote())

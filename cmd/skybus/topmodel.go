@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/channel"
 )
 
 const (
@@ -98,7 +99,7 @@ func (m *topModel) take(l topLook) {
 // in the chosen column stay in the order of their addresses.
 func (m *topModel) arrange() {
 	compare := topColumns[m.sortBy].compare
-	sortPairs(m.rows, topRow.pair)
+	sortPairs(m.rows, func(r topRow) channel.Pair { return r.pair() })
 	slices.SortStableFunc(m.rows, func(a, b topRow) int {
 		if m.reverse {
 			return compare(b, a)

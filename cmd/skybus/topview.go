@@ -12,7 +12,6 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/skybus-io/skybus/addr"
-	"github.com/skybus-io/skybus/channel"
 )
 
 // topFrame is the number of lines that are not lanes: two of totals, the header,
@@ -29,8 +28,6 @@ type topColumn struct {
 	cell    func(r topRow, format func(addr.Addr) string) string
 	compare func(a, b topRow) int
 }
-
-func (r topRow) pair() channel.Pair { return channel.Pair{Src: r.Src, Dst: r.Dst} }
 
 // by sorts by what is seen of a row.
 func by[T cmp.Ordered](of func(r topRow) T) func(a, b topRow) int {

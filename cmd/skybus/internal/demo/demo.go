@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,10 +52,10 @@ type Summary struct {
 // summary, as a promise that was not kept. Nothing is left of the domain and the
 // processes.
 func Run(ctx context.Context, o Options) (sum Summary, err error) {
-	if err := o.prepare(); err != nil {
+	if err := o.Check(); err != nil {
 		return sum, err
 	}
-	p, err := newPlace(o.Root, o.Key)
+	p, err := newPlace(cmp.Or(o.Root, channel.DefaultRoot), o.Key)
 	if err != nil {
 		return sum, err
 	}
@@ -64,10 +65,8 @@ func Run(ctx context.Context, o Options) (sum Summary, err error) {
 	return sum, s.end(&sum, errors.Join(err, p.remove()))
 }
 
-func (o *Options) prepare() error {
-	if o.Root == "" {
-		o.Root = channel.DefaultRoot
-	}
+// Check says what is wrong with the options.
+func (o *Options) Check() error {
 	if o.Duration < shortest {
 		return fmt.Errorf("duration %v: want %v or more", o.Duration, shortest)
 	}
@@ -127,6 +126,7 @@ func (s *show) play(sum *Summary) error {
 			return err
 		}
 	}
+	s.next()
 	if s.o.Keep {
 		return s.keep(sum)
 	}

@@ -81,7 +81,6 @@ func (s *show) report(sum *Summary) {
 	} else {
 		s.printf("FAIL: %s\n\n", strings.Join(sum.Broken, "; "))
 	}
-	s.next()
 }
 
 // next says what can be tried on the domain.

@@ -49,7 +49,7 @@ func (s *spec) answer(ctx context.Context, e *skybus.Endpoint) error {
 // ask times round trips until the window is over.
 func (s *spec) ask(ctx context.Context, e *skybus.Endpoint) (measured, error) {
 	a := asker{
-		base: time.Now(), warmup: s.Warmup, end: s.Warmup + s.Duration, message: make([]byte, s.Size),
+		warmup: s.Warmup, end: s.Warmup + s.Duration, message: make([]byte, s.Size),
 		post: s.post(ctx, e, addresses[second]), trips: hdrhistogram.New(1, int64(longestTrip), 3),
 	}
 	if s.Rate > 0 {
@@ -64,7 +64,8 @@ func (s *spec) ask(ctx context.Context, e *skybus.Endpoint) (measured, error) {
 	return a.measured(), nil
 }
 
-// An asker has one message under way at a time. Times count from base.
+// An asker has one message under way at a time. Times count from the first
+// answer: the other process may take a while to start.
 type asker struct {
 	base        time.Time
 	warmup, end time.Duration
@@ -79,12 +80,15 @@ type asker struct {
 // handle takes an answer. The next message leaves before the trip is recorded,
 // so that recording takes no time from anybody.
 func (a *asker) handle(m skybus.Message) error {
+	if a.number == 1 {
+		a.base, a.left = time.Now(), 0
+	}
 	a.back = time.Since(a.base)
 	left := a.left
 	if n := number(m.Data); n != a.number || m.Seq != a.number {
 		return outOfOrder(m, a.number, n)
 	}
-	if a.back > a.end {
+	if a.back > a.end && a.trips.TotalCount() > 0 {
 		return errDone
 	}
 	if err := a.next(); err != nil {
@@ -101,7 +105,7 @@ func (a *asker) handle(m skybus.Message) error {
 func (a *asker) next() error {
 	a.left = a.back
 	a.number++
-	if a.every > 0 {
+	if a.every > 0 && a.number > 1 {
 		time.Sleep(time.Duration(a.number)*a.every - a.back)
 		a.left = time.Since(a.base)
 	}

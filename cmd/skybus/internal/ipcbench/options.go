@@ -43,14 +43,17 @@ type Options struct {
 	Part     []string      // arguments that make this program call Part
 }
 
-// prepare fills the defaults in and checks the rest.
-func (o *Options) prepare() error {
+func (o *Options) setDefaults() {
 	if o.Warmup <= 0 {
 		o.Warmup = max(o.Duration/5, 20*time.Millisecond)
 	}
 	if o.Root == "" {
 		o.Root = channel.DefaultRoot
 	}
+}
+
+// Check says what is wrong with the options.
+func (o *Options) Check() error {
 	for _, n := range o.Sizes {
 		if n < MinSize {
 			return fmt.Errorf("size %d: a message carries its number, which takes %d bytes", n, MinSize)

@@ -22,9 +22,10 @@ const (
 // Run measures what o says and gives each result to report as it comes. Nothing
 // is left of the domains and processes, also when ctx ends first.
 func Run(ctx context.Context, o Options, report func(Result) error) error {
-	if err := o.prepare(); err != nil {
+	if err := o.Check(); err != nil {
 		return err
 	}
+	o.setDefaults()
 	for _, size := range o.Sizes {
 		r, err := o.one(ctx, size)
 		if err != nil {

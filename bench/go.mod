@@ -1,0 +1,3 @@
+module github.com/skybus-io/skybus/bench
+
+go 1.26

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package peer is what the Go programs of this module share: options, meter, histogram, the second process
+// and the result line. It is the Go half of peers/common/peer.hpp; both keep the same rules:
+//
+//   - The clock belongs to the receiver (throughput) or to the side that asks (latency).
+//   - A fifth of the duration, or --warmup, is run before anything is counted.
+//   - The first 8 bytes of a message carry its number, and the receiver checks it.
+//   - cpu is the number of cores both processes kept busy, from start to end.
+//
+// A program measures one thing and prints one JSON object on one line.
+package peer
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/skybus-io/skybus/bench/internal/result"
+)
+
+// Options are the flags that every program takes. A program ignores what it has no choice about.
+type Options struct {
+	Size     int
+	Mode     string
+	Wait     string
+	Duration time.Duration
+	Warmup   time.Duration
+	Batch    int
+	InPlace  bool
+	Pin      bool
+	Rate     int    // round trips a second; 0: as fast as it goes
+	Dir      string // where files and sockets of this run live
+	Child    bool   // this is the second process
+	JSON     bool
+
+	started time.Time
+}
+
+// Parse reads the flags in args and starts the clock that bounds the whole process.
+func Parse(args []string) *Options {
+	o := &Options{started: time.Now()}
+	f := flag.NewFlagSet("peer", flag.ExitOnError)
+	f.IntVar(&o.Size, "size", 64, "payload `bytes`")
+	f.StringVar(&o.Mode, "mode", "throughput", "throughput or latency")
+	f.StringVar(&o.Wait, "wait", "adaptive", "spin, park or adaptive")
+	f.DurationVar(&o.Duration, "duration", time.Second, "time measured")
+	f.DurationVar(&o.Warmup, "warmup", 0, "time before that; 0: a fifth")
+	f.IntVar(&o.Batch, "batch", 1, "messages published together")
+	f.BoolVar(&o.InPlace, "inplace", false, "use the transport's own memory")
+	f.BoolVar(&o.Pin, "pin", false, "asking side on CPU 0, the other on CPU 1")
+	f.IntVar(&o.Rate, "rate", 0, "round trips a second")
+	f.StringVar(&o.Dir, "dir", "/dev/shm", "directory for files and sockets")
+	f.BoolVar(&o.Child, "child", false, "be the second process")
+	f.BoolVar(&o.JSON, "json", true, "print JSON")
+	_ = f.Parse(args) // ExitOnError
+	if o.Size < 8 {
+		Die("--size must be at least 8")
+	}
+	if o.Warmup == 0 {
+		o.Warmup = o.Duration / 5
+	}
+	time.AfterFunc(o.Duration+o.Warmup+20*time.Second, func() { Die("still running 20 s past the end") })
+	return o
+}
+
+// Latency says whether round trips are asked for.
+func (o *Options) Latency() bool { return o.Mode == "latency" }
+
+// Die prints an error and ends the process.
+func Die(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	os.Exit(1)
+}
+
+// Must ends the process if err is not nil.
+func Must(verb string, err error) {
+	if err != nil {
+		Die("%s: %v", verb, err)
+	}
+}
+
+// PinThread ties the calling goroutine to a thread and that thread to a CPU, if --pin was given.
+func (o *Options) PinThread() {
+	if !o.Pin {
+		return
+	}
+	cpu := 0
+	if o.Child {
+		cpu = 1
+	}
+	runtime.LockOSThread()
+	var mask [16]uint64
+	mask[0] = 1 << cpu
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
+	if errno != 0 {
+		Die("pin to cpu %d: %v", cpu, errno)
+	}
+}
+
+// Stamp writes a message's number.
+func Stamp(payload []byte, n uint64) { binary.LittleEndian.PutUint64(payload, n) }
+
+// Check ends the process if payload is not message n.
+func Check(payload []byte, n uint64) {
+	if got := binary.LittleEndian.Uint64(payload); got != n {
+		Die("message %d arrived where %d was due", got, n)
+	}
+}
+
+// Second is the other process of a measurement.
+type Second struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+// StartSecond runs this program again with --child and the same flags. The child ends when the returned
+// Second is stopped, or when this process dies: its standard input closes.
+func StartSecond(lead ...string) *Second {
+	args := append(append([]string{}, lead...), os.Args[1+len(lead):]...)
+	cmd := exec.Command(os.Args[0], append(args, "--child")...)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	Must("pipe", err)
+	Must("start the second process", cmd.Start())
+	return &Second{cmd, stdin}
+}
+
+// EndWithParent makes the second process exit when its standard input ends.
+func EndWithParent() {
+	go func() {
+		_, _ = bufio.NewReader(os.Stdin).ReadByte()
+		os.Exit(0)
+	}()
+}
+
+// Stop ends the second process and waits for it.
+func (s *Second) Stop() {
+	_ = s.stdin.Close()
+	_ = s.cmd.Process.Kill() // it may be in a send that never returns
+	_ = s.cmd.Wait()         // "signal: killed" is what was asked for
+}
+
+// Print writes the result line. Stop the second process first, or its CPU time is missing.
+func (o *Options) Print(name string, perSecond float64, h *Histogram) {
+	r := result.Line{Name: name, Size: o.Size, Mode: o.Mode, Wait: o.Wait, MsgsPerSec: perSecond,
+		BytesPerSec: perSecond * float64(o.Size), CPU: cpuSeconds() / time.Since(o.started).Seconds()}
+	if h != nil {
+		r.P50, r.P99 = float64(h.Quantile(.5)), float64(h.Quantile(.99))
+		r.P999, r.Max = float64(h.Quantile(.999)), float64(h.max)
+	}
+	line, err := json.Marshal(r)
+	Must("encode", err)
+	fmt.Printf("%s\n", line)
+}
+
+func cpuSeconds() (sum float64) {
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var u syscall.Rusage
+		Must("getrusage", syscall.Getrusage(who, &u))
+		sum += time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+	}
+	return sum
+}

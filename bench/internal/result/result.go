@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package result is the line that every measured program prints: one JSON object for one measurement.
+//
+//	{"name":"skybus","size":64,"mode":"throughput","wait":"spin","msgs_per_s":1.7e7,"bytes_per_s":1.1e9,
+//	 "p50_ns":0,"p99_ns":0,"p999_ns":0,"max_ns":0,"cpu":1.98}
+//
+// In mode "throughput" the quantiles are zero; in mode "latency" they are round trips, and msgs_per_s is
+// how many were made. cpu is the number of cores kept busy.
+package result
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Line is one measurement.
+type Line struct {
+	Name        string  `json:"name"`
+	Size        int     `json:"size"`
+	Mode        string  `json:"mode"`
+	Wait        string  `json:"wait"`
+	MsgsPerSec  float64 `json:"msgs_per_s"`
+	BytesPerSec float64 `json:"bytes_per_s"`
+	P50         float64 `json:"p50_ns"`
+	P99         float64 `json:"p99_ns"`
+	P999        float64 `json:"p999_ns"`
+	Max         float64 `json:"max_ns"`
+	CPU         float64 `json:"cpu"`
+}
+
+// ErrNoResult means that a program ended well but printed no line for what was asked.
+var ErrNoResult = errors.New("no result line")
+
+// Parse finds the line for this size and mode in what a program printed. Other output is passed over.
+func Parse(output []byte, size int, mode string) (Line, error) {
+	for text := range bytes.Lines(output) {
+		text = bytes.TrimSpace(text)
+		if len(text) == 0 || text[0] != '{' {
+			continue
+		}
+		var l Line
+		if err := json.Unmarshal(text, &l); err != nil {
+			return Line{}, fmt.Errorf("read result line: %w", err)
+		}
+		if l.Size != size || l.Mode != mode {
+			continue
+		}
+		return l, l.check()
+	}
+	return Line{}, fmt.Errorf("size %d, mode %s: %w", size, mode, ErrNoResult)
+}
+
+// check refuses a line that says nothing, so that no ratio is ever made of it.
+func (l Line) check() error {
+	switch {
+	case l.MsgsPerSec <= 0:
+		return fmt.Errorf("%s, %d bytes: no messages a second in the result", l.Name, l.Size)
+	case l.Mode == "latency" && (l.P50 <= 0 || l.P99 < l.P50):
+		return fmt.Errorf("%s, %d bytes: p50 %v and p99 %v in the result", l.Name, l.Size, l.P50, l.P99)
+	}
+	return nil
+}

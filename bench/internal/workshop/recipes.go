@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workshop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// ErrNotWanted means that the caller asked to go without.
+var ErrNotWanted = errors.New("not wanted")
+
+var recipes = map[string]func(context.Context, *Shop) (Program, error){
+	"skybus":   skybus,
+	"ring":     cpp("yardstick", "ring", "", ""),
+	"futexpp":  cpp("yardstick", "futexpp", "", ""),
+	"zeromq":   cpp("peers/zeromq", "zeromq", "zmq.h", "libzmq3-dev", "-lzmq"),
+	"nng":      cpp("peers/nng", "nng", "nng/nng.h", "libnng-dev", "-lnng"),
+	"gosock":   gosock,
+	"shmipc":   shmipc,
+	"aeron":    aeron,
+	"iceoryx2": iceoryx2,
+}
+
+// skybus is the product: built from the directory above, or where the caller has it.
+func skybus(ctx context.Context, s *Shop) (Program, error) {
+	p := Program{Ours: true, Version: "this checkout"}
+	switch s.Skybus {
+	case "none":
+		return p, fmt.Errorf("-skybus none: %w", ErrNotWanted)
+	case "":
+		binary := s.out("bin", "skybus")
+		s.say("building cmd/skybus")
+		if _, err := s.run(ctx, filepath.Dir(s.Root), nil, "go", "build", "-o", binary, "./cmd/skybus"); err != nil {
+			return p, err
+		}
+		p.Command = []string{binary}
+	default:
+		path, err := filepath.Abs(s.Skybus)
+		if err != nil {
+			return p, err
+		}
+		if _, err := exec.LookPath(path); err != nil {
+			return p, fmt.Errorf("run the skybus binary: %w", err)
+		}
+		p.Command, p.Version = []string{path}, "a given binary"
+	}
+	return p, nil
+}
+
+// cpp builds one C++ file of this module. A header, if given, comes from a Debian package.
+func cpp(dir, name, header, pkg string, libraries ...string) func(context.Context, *Shop) (Program, error) {
+	return func(ctx context.Context, s *Shop) (p Program, err error) {
+		if err := s.need(ctx, "g++", "g++"); err != nil {
+			return p, err
+		}
+		if header != "" {
+			if err := s.needHeader(ctx, header, pkg); err != nil {
+				return p, err
+			}
+		}
+		binary, source := s.out("bin", name), s.source(dir, name+".cpp")
+		headers := []string{s.source("peers/common/peer.hpp"), s.source("yardstick/lane.hpp")}
+		if !fresh(binary, append(headers, source)...) {
+			s.say("building %s", name)
+			args := append([]string{"g++", "-std=c++20", "-O3", "-o", binary, source}, libraries...)
+			if _, err := s.run(ctx, s.Root, nil, args...); err != nil {
+				return p, err
+			}
+		}
+		p.Command = []string{binary}
+		p.Version, err = cppVersion(ctx, s, pkg)
+		return p, err
+	}
+}
+
+// cppVersion names the library, or the compiler where there is none.
+func cppVersion(ctx context.Context, s *Shop, pkg string) (string, error) {
+	if pkg == "" {
+		v, err := s.run(ctx, s.Root, nil, "g++", "-dumpfullversion")
+		return "g++ " + v + " -O3", err
+	}
+	v, err := s.run(ctx, s.Root, nil, "dpkg-query", "-W", "-f", "${Version}", pkg)
+	if err != nil {
+		return pkg, nil // not Debian: the library is there, its version is unknown
+	}
+	return pkg + " " + v, nil
+}
+
+func gosock(ctx context.Context, s *Shop) (p Program, err error) {
+	binary := s.out("bin", "gosock")
+	if _, err := s.run(ctx, s.Root, nil, "go", "build", "-o", binary, "./peers/gosock"); err != nil {
+		return p, err
+	}
+	p.Command = []string{binary}
+	p.Version, err = s.run(ctx, s.Root, nil, "go", "env", "GOVERSION")
+	return p, err
+}
+
+func shmipc(ctx context.Context, s *Shop) (p Program, err error) {
+	binary, dir := s.out("bin", "shmipc"), s.source("peers", "shmipc")
+	s.say("building shmipc-go's program")
+	if _, err := s.run(ctx, dir, nil, "go", "build", "-o", binary, "."); err != nil {
+		return p, err
+	}
+	p.Command = []string{binary}
+	p.Version, err = find(filepath.Join(dir, "go.mod"), `shmipc-go (v\S+)`)
+	return p, err
+}
+
+func aeron(ctx context.Context, s *Shop) (p Program, err error) {
+	if err := s.need(ctx, "javac", "default-jdk-headless"); err != nil {
+		return p, err
+	}
+	dir := s.source("peers", "aeron")
+	version, err := find(filepath.Join(dir, "pom.xml"), `<artifactId>aeron-all</artifactId>\s*<version>([^<]+)`)
+	if err != nil {
+		return p, err
+	}
+	lib, classes := s.out("aeron", "lib"), s.out("aeron", "classes")
+	jar := filepath.Join(lib, "aeron-all-"+version+".jar")
+	if !fresh(jar) {
+		if err := s.need(ctx, "mvn", "maven"); err != nil {
+			return p, err
+		}
+		s.say("fetching aeron-all %s", version)
+		_, err := s.run(ctx, dir, nil, "mvn", "-q", "-B", "-f", filepath.Join(dir, "pom.xml"),
+			"dependency:copy-dependencies", "-DoutputDirectory="+lib)
+		if err != nil {
+			return p, err
+		}
+	}
+	sources, err := filepath.Glob(filepath.Join(dir, "src", "bench", "*.java"))
+	if err != nil {
+		return p, err
+	}
+	if !fresh(filepath.Join(classes, "bench", "Main.class"), sources...) {
+		s.say("building Aeron's program")
+		if _, err := s.run(ctx, dir, nil, append([]string{"javac", "-cp", jar, "-d", classes}, sources...)...); err != nil {
+			return p, err
+		}
+	}
+	p.Command = []string{"java", "--add-opens", "java.base/jdk.internal.misc=ALL-UNNAMED", "-XX:+UseParallelGC",
+		"-Xmx256m", "-XX:-UsePerfData", "-Dagrona.disable.bounds.checks=true", "-cp", classes + ":" + jar, "bench.Main"}
+	java, err := s.run(ctx, dir, nil, "javac", "-version")
+	p.Version = "aeron-all " + version + " (Java), " + java
+	return p, err
+}
+
+func iceoryx2(ctx context.Context, s *Shop) (p Program, err error) {
+	// Debian's cargo is too old for this crate, so a missing one is not installed.
+	if _, err := exec.LookPath("cargo"); err != nil {
+		return p, errors.New("cargo is missing: install a Rust toolchain of 1.89 or later")
+	}
+	dir, target := s.source("peers", "iceoryx2"), s.out("iceoryx2")
+	s.say("building iceoryx2's program (minutes at the first time)")
+	env := []string{"CARGO_TARGET_DIR=" + target}
+	if _, err := s.run(ctx, dir, env, "cargo", "build", "--release", "--locked", "--quiet"); err != nil {
+		return p, err
+	}
+	p.Command = []string{filepath.Join(target, "release", "bench-iceoryx2")}
+	version, err := find(filepath.Join(dir, "Cargo.toml"), `iceoryx2 = "=([^"]+)"`)
+	if err != nil {
+		return p, err
+	}
+	rust, err := s.run(ctx, dir, nil, "rustc", "--version")
+	p.Version = version + ", " + strings.Join(strings.Fields(rust)[:2], " ")
+	return p, err
+}
+
+// find returns what the pattern's group matches in a file.
+func find(path, pattern string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	m := regexp.MustCompile(pattern).FindSubmatch(text)
+	if m == nil {
+		return "", fmt.Errorf("%s does not match %s", path, pattern)
+	}
+	return string(m[1]), nil
+}
