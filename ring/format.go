@@ -117,6 +117,17 @@ func parse(w, pos, released, size uint64) (header, error) {
 	return h, nil
 }
 
+// plain is parse for what nearly every word is, a record without flags. Whatever
+// it does not accept is parse's to judge. size is a power of two, limit the
+// position that no record may reach (R3).
+func plain(w, pos, limit, size uint64) (n, adv uint64, ok bool) {
+	n = w&lenMask - 1 // huge for a word of 0
+	adv = HeaderSize + (n+align-1)&^(align-1)
+	ok = (w^lapTag(pos))>>flagShift == 0 && n < size && adv <= size/2 &&
+		pos&(size-1)+adv <= size && pos+adv <= limit
+	return n, adv, ok
+}
+
 // afterPad checks what stands behind a pad: the record that did not fit before
 // it, published by the same store (R4, R5).
 func afterPad(pos, word uint64, h header) error {

@@ -76,15 +76,21 @@ func (x *Rx) Take(recs []Record, maxBytes uint64) (int, error) {
 
 func (x *Rx) take(recs []Record, maxBytes uint64) (n int, fault error) {
 	pos, seq, pad := x.pos, x.seq, false
+	size := x.r.Size()
+	limit := x.released + size - HeaderSize
 	for n < len(recs) {
 		if invariant.Enabled {
 			invariant.Step("ring.rx.word")
 		}
 		w := atomic.LoadUint64(x.r.word(pos)) // once (R13); pairs with Tx.Commit ("commit")
-		h, err := x.check(w, pos, seq, pad)
-		if err != nil || w == 0 {
-			fault = err
-			break
+		h := header{}
+		ok := false
+		if h.n, h.adv, ok = plain(w, pos, limit, size); !ok || *x.r.seq(pos) != seq {
+			var err error
+			if h, err = x.check(w, pos, seq, pad); err != nil || w == 0 {
+				fault = err
+				break
+			}
 		}
 		if pad = h.flags == flagPad; pad {
 			pos += h.adv
@@ -93,10 +99,9 @@ func (x *Rx) take(recs []Record, maxBytes uint64) (n int, fault error) {
 		if n > 0 && pos+h.adv-x.pos > maxBytes {
 			break
 		}
-		recs[n] = Record{
-			Data: x.r.payload(pos, int(h.n)), Seq: seq, end: pos + h.adv, adv: uint32(h.adv),
-			Flags: uint8(h.flags), Redelivered: pos < x.redel || h.flags&FlagRedel != 0,
-		}
+		rec := &recs[n]
+		rec.Data, rec.Seq, rec.end, rec.adv = x.r.payload(pos, int(h.n)), seq, pos+h.adv, uint32(h.adv)
+		rec.Flags, rec.Redelivered = uint8(h.flags), pos < x.redel || h.flags&FlagRedel != 0
 		pos += h.adv
 		seq++
 		n++
