@@ -157,13 +157,13 @@ func dyingWriter(args []byte) error {
 // TestUnannouncedMessageIsFound: whatever way a reader waits, it looks at the
 // lanes themselves once a second.
 func TestUnannouncedMessageIsFound(t *testing.T) {
-	ways := map[string]func(*skybus.Endpoint) error{
-		"Recv parked":   func(e *skybus.Endpoint) error { return recvWith(t, e, skybus.WaitPark) },
-		"Recv spinning": func(e *skybus.Endpoint) error { return recvWith(t, e, skybus.WaitSpin) },
-		"Receive":       func(e *skybus.Endpoint) error { return receiveOne(t, e) },
-		"Ready":         func(e *skybus.Endpoint) error { <-e.Ready(); _, err := e.TryRecv(); return err },
-		"RecvFrom":      func(e *skybus.Endpoint) error { _, err := e.RecvFrom(soon(t), a); return err },
-		"TryRecv": func(e *skybus.Endpoint) error {
+	ways := map[string]func(*testing.T, *skybus.Endpoint) error{
+		"Recv parked":   func(t *testing.T, e *skybus.Endpoint) error { return recvWith(t, e, skybus.WaitPark) },
+		"Recv spinning": func(t *testing.T, e *skybus.Endpoint) error { return recvWith(t, e, skybus.WaitSpin) },
+		"Receive":       receiveOne,
+		"Ready":         func(_ *testing.T, e *skybus.Endpoint) error { <-e.Ready(); _, err := e.TryRecv(); return err },
+		"RecvFrom":      func(t *testing.T, e *skybus.Endpoint) error { _, err := e.RecvFrom(soon(t), a); return err },
+		"TryRecv": func(t *testing.T, e *skybus.Endpoint) error {
 			eventually(t, "a message", func() bool { _, err := e.TryRecv(); return err == nil })
 			return nil
 		},
@@ -171,9 +171,10 @@ func TestUnannouncedMessageIsFound(t *testing.T) {
 	for _, mode := range []skybus.Wait{skybus.WaitAdaptive, skybus.WaitSpin} {
 		for name, way := range ways {
 			t.Run(mode.String()+"/"+name, func(t *testing.T) {
+				t.Parallel()
 				d := dynamic(t)
 				to := bind(t, d, b, skybus.WithWait(mode))
-				got := run(t, func() error { return way(to) })
+				got := run(t, func() error { return way(t, to) })
 				time.Sleep(20 * time.Millisecond)
 				p := killtest.Start(t, "dying writer", rootOf(d))
 				if err := p.Wait(); err != nil || !p.Killed() {

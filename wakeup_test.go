@@ -3,8 +3,6 @@
 package skybus_test
 
 import (
-	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -59,40 +57,5 @@ func TestRoomAfterRebind(t *testing.T) {
 		}
 		from.Close()
 		drain(t, to)
-	}
-}
-
-// TestOneOfManyLeavesTheOthersAnnounced: of two that receive, one finds a message
-// just before it sleeps. The other still sleeps, and the writer must know.
-func TestOneOfManyLeavesTheOthersAnnounced(t *testing.T) {
-	d := dynamic(t)
-	from := bind(t, d, a)
-	to := bind(t, d, b, skybus.WithWait(skybus.WaitPark))
-	late := 0
-	for i := range 300 {
-		ctx, cancel := context.WithCancel(context.Background())
-		first := run(t, func() error { _, err := to.Recv(ctx); return err })
-		parked(t, d, b)
-		second := run(t, func() error { _, err := to.Recv(ctx); return err })
-		if i%3 == 0 {
-			time.Sleep(time.Duration(i) * time.Microsecond / 10)
-		}
-		send(t, from, b, "one")
-		time.Sleep(500 * time.Microsecond)
-		start := time.Now()
-		send(t, from, b, "two")
-		if err := first(); err != nil {
-			t.Fatal(err)
-		}
-		if err := second(); err != nil {
-			t.Fatal(err)
-		}
-		if time.Since(start) > atOnce {
-			late++
-		}
-		cancel()
-	}
-	if late > 0 {
-		t.Error(fmt.Sprintf("%d times of 300 the second message was found only by the timeout", late))
 	}
 }

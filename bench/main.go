@@ -49,25 +49,30 @@ const (
 
 // options are the flags.
 type options struct {
-	only, only2, skybus, out, doc string
-	rounds                        int
-	duration                      time.Duration
-	quick, pin, strict, list      bool
-	match                         *regexp.Regexp
+	only, cases        string
+	skybus, out, doc   string
+	pin                string
+	rounds             int
+	duration, patience time.Duration
+	quick, strict      bool
+	list               bool
+	match              *regexp.Regexp
 }
 
 func parse(args []string, w io.Writer) (o options, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(w)
 	f.StringVar(&o.only, "only", "", "run these `areas` only, separated by commas")
-	f.StringVar(&o.only2, "case", "", "run cases whose name matches this `regexp` only")
+	f.StringVar(&o.cases, "case", "", "run cases whose name matches this `regexp` only")
 	f.StringVar(&o.skybus, "skybus", "", "`path` of the skybus binary (default: build it; none: only the peers)")
 	f.StringVar(&o.out, "out", "out", "`directory` for what is built and written")
 	f.StringVar(&o.doc, "doc", "", "also write all sections in the out directory to this Markdown `file`")
 	f.IntVar(&o.rounds, "rounds", 5, "measure everything this many `times`, in turn")
 	f.DurationVar(&o.duration, "duration", time.Second, "measure this long each time")
+	f.DurationVar(&o.patience, "patience", 20*time.Second,
+		"wait so long for a calm machine before each measurement, and repeat disturbed ones; 0: take what comes")
 	f.BoolVar(&o.quick, "quick", false, "one round of 100ms: says whether everything runs, not how fast")
-	f.BoolVar(&o.pin, "pin", false, "pin the two sides to CPU 0 and 1, ours and theirs")
+	f.StringVar(&o.pin, "pin", "", "pin the two processes, ours and theirs, to these two `CPUs`, such as 0,1")
 	f.BoolVar(&o.strict, "strict", false, "a missed figure is a failure")
 	f.BoolVar(&o.list, "list", false, "list the cases and end")
 	if err := f.Parse(args); err != nil {
@@ -77,12 +82,12 @@ func parse(args []string, w io.Writer) (o options, err error) {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	if o.quick {
-		o.rounds, o.duration = 1, 100*time.Millisecond
+		o.rounds, o.duration, o.patience = 1, 100*time.Millisecond, 0
 	}
-	if o.rounds < 1 || o.duration <= 0 {
-		return o, errors.New("-rounds and -duration must be positive")
+	if o.rounds < 1 || o.duration <= 0 || o.patience < 0 {
+		return o, errors.New("-rounds and -duration must be positive, and -patience not negative")
 	}
-	o.match, err = regexp.Compile(o.only2)
+	o.match, err = regexp.Compile(o.cases)
 	return o, err
 }
 
@@ -161,7 +166,7 @@ func choose(o options) (chosen []plan.Area, err error) {
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, fmt.Errorf("no case matches %q", o.only2)
+		return nil, fmt.Errorf("no case matches %q", o.cases)
 	}
 	return chosen, nil
 }
@@ -182,10 +187,10 @@ func list(w io.Writer, areas []plan.Area) {
 // measure runs one area, prints it and writes its files.
 func measure(ctx context.Context, o options, shop *workshop.Shop, a plan.Area, w io.Writer) (int, error) {
 	conditions := report.Conditions{Machine: report.Machine(), Load: report.Load(), Date: time.Now(),
-		Rounds: o.rounds, Duration: o.duration, Pinned: o.pin}
+		Rounds: o.rounds, Duration: o.duration, Pin: o.pin}
 	fmt.Fprintf(w, "\n%s: %s, load average %s\n", a.Title, conditions.Machine, conditions.Load)
 	conditions.Versions = prepare(ctx, shop, a)
-	runner := &run.Runner{Get: shop.Get, Rounds: o.rounds, Duration: o.duration, Pin: o.pin, Log: w}
+	runner := &run.Runner{Get: shop.Get, Rounds: o.rounds, Duration: o.duration, Pin: o.pin, Patience: o.patience, Log: w}
 	var measured []report.Measured
 	code := allGood
 	for _, c := range a.Cases {
@@ -201,6 +206,11 @@ func measure(ctx context.Context, o options, shop *workshop.Shop, a plan.Area, w
 		}
 	}
 	conditions.Load += " before, " + report.Load() + " after"
+	conditions.Calm = fmt.Sprintf("%d of %d measurements disturbed by other processes", runner.Disturbed, runner.Measured)
+	if o.patience == 0 {
+		conditions.Calm = "taken as it came"
+	}
+	fmt.Fprintf(w, "\nload average %s; %s\n", conditions.Load, conditions.Calm)
 	verdicts := report.Judge(a.Figures, measured)
 	report.Verdicts(w, verdicts)
 	missed := func(v report.Verdict) bool { return v.Outcome == report.Miss }

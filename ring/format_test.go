@@ -6,6 +6,8 @@ import (
 	"errors"
 	"math"
 	"testing"
+
+	"github.com/skybus-io/skybus/internal/testutil"
 )
 
 // The commit word as docs/format/ring.md draws it: 32 bits length + 1, 8 bits
@@ -72,6 +74,40 @@ func TestWordsThatBreakTheFormatAreDamage(t *testing.T) {
 		if h, err := parse(c.word, c.pos, c.released, size); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: word %#x passes as %+v, %v", name, c.word, h, err)
 		}
+		if _, _, ok := plain(c.word, c.pos, c.released+size-HeaderSize, size); ok {
+			t.Errorf("%s: word %#x passes as a plain record", name, c.word)
+		}
+	}
+}
+
+// The quick judgement is the thorough one, for records without flags.
+func TestWordsArePlainWhenParseSaysSo(t *testing.T) {
+	rng := testutil.Rand(t)
+	accepted := 0
+	for range 300_000 {
+		size := uint64(MinSize) << rng.IntN(4)
+		released := rng.Uint64N(1<<30) &^ (align - 1)
+		pos := released + rng.Uint64N(size)&^(align-1)
+		word := commitWord(pos, 0, rng.Uint64N(size))
+		switch rng.IntN(8) {
+		case 0:
+			word ^= 1 << rng.IntN(64)
+		case 1:
+			word = rng.Uint64()
+		case 2:
+			word = commitWord(pos+size, 0, 8)
+		}
+		h, err := parse(word, pos, released, size)
+		n, adv, ok := plain(word, pos, released+size-HeaderSize, size)
+		if ok != (err == nil && h.flags == 0) || ok && (n != h.n || adv != h.adv) {
+			t.Fatalf("word %#x at %d, released %d, ring of %d: plain says %v, %d, %d and parse %+v, %v", word, pos, released, size, ok, n, adv, h, err)
+		}
+		if ok {
+			accepted++
+		}
+	}
+	if accepted < 1000 {
+		t.Errorf("only %d words were good", accepted)
 	}
 }
 

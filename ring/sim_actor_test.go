@@ -105,6 +105,7 @@ func (a *actor) change(f func()) {
 	if a.w.changing && a.w.idle {
 		a.step("sim.recover")
 		delete(a.w.files, a.w.gen-1)
+		delete(a.w.files, a.w.gen)
 	}
 	a.w.changing = true
 	f()

@@ -21,10 +21,11 @@ type producer struct {
 func (p *producer) live() {
 	p.attach()
 	for {
-		switch n := p.w.rng.IntN(40); {
-		case n == 0:
+		if p.w.rng.IntN(p.w.mood.giveBack) == 0 {
 			p.giveBack()
-		case n < 4:
+		}
+		switch n := p.w.rng.IntN(12); {
+		case n == 0:
 			p.claimSome()
 			p.tx.Abort()
 		default:
@@ -190,8 +191,8 @@ func (p *producer) claim(n int) ([]byte, bool) {
 			p.reopen()
 		case errors.Is(err, ErrTooBig) && !pending:
 			p.grow(SizeFor(n, 2*p.tx.Size()))
-		case errors.Is(err, ErrFull) && !pending && p.w.rng.IntN(8) == 0 && p.tx.Size() < p.w.maxSize:
-			p.grow(p.tx.Size() << p.w.rng.IntN(2))
+		case errors.Is(err, ErrFull) && !pending && p.w.rng.IntN(p.w.mood.grow) == 0:
+			p.grow(min(p.tx.Size()<<p.w.rng.IntN(2), p.w.maxSize))
 		case errors.Is(err, ErrFull) || errors.Is(err, ErrTooBig):
 			p.w.full++
 			p.a.step("sim.full")

@@ -5,6 +5,7 @@
 package ring
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -30,6 +31,7 @@ type world struct {
 	lastSeq uint64 // of the entry
 	idle    bool   // of the entry: given back
 	maxSize uint64
+	mood    mood
 
 	locked   bool // the change lock is held
 	changing bool // a change was begun and has not come to its end
@@ -46,9 +48,13 @@ type world struct {
 	grown, closed, full int // how often
 }
 
+// A mood is how often things happen in a world: one time in so many.
+type mood struct{ crash, grow, giveBack int }
+
 func newWorld(seed uint64) *world {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 0)), files: map[uint32]*file{}, gen: 1}
 	w.maxSize = MinSize << w.rng.IntN(4)
+	w.mood = mood{crash: 1 << (4 + w.rng.IntN(10)), grow: 2 << (2 * w.rng.IntN(3)), giveBack: 3 << (2 * w.rng.IntN(3))}
 	w.book.next = 1
 	w.files[1] = w.newFile(1, MinSize, 1)
 	w.add("producer", func(a *actor) { (&producer{w: w, a: a}).live() })
@@ -64,8 +70,8 @@ func (w *world) add(name string, main func(a *actor)) {
 // newFile makes a segment out of noise, complete but for its name (R10).
 func (w *world) newFile(gen uint32, size, seq uint64) *file {
 	data := make([]byte, size)
-	for i := range data {
-		data[i] = byte(w.rng.Uint32())
+	for i := 0; i < len(data); i += 8 {
+		binary.LittleEndian.PutUint64(data[i:], w.rng.Uint64())
 	}
 	r, err := NewRegion(make([]byte, MarksSize), data)
 	if err != nil {
@@ -108,7 +114,7 @@ func (w *world) quietly(f func()) {
 }
 
 // run lets the actors go on in turn, each for a few steps, and kills some.
-func (w *world) run(turns, crashEvery int) {
+func (w *world) run(turns int) {
 	defer invariant.SetHook(nil)
 	invariant.SetHook(w.hook)
 	var share [3]int // how often each has its turn
@@ -116,12 +122,12 @@ func (w *world) run(turns, crashEvery int) {
 		if i%150 == 0 {
 			share = [3]int{1 + w.rng.IntN(8), 1 + w.rng.IntN(8), w.rng.IntN(4)}
 		}
-		w.turn(share, crashEvery)
+		w.turn(share)
 	}
 	w.killAll()
 }
 
-func (w *world) turn(share [3]int, crashEvery int) {
+func (w *world) turn(share [3]int) {
 	a := w.actors[0]
 	for i, n := 0, w.rng.IntN(share[0]+share[1]+share[2]); i < len(share); i++ {
 		if n -= share[i]; n < 0 {
@@ -134,16 +140,22 @@ func (w *world) turn(share [3]int, crashEvery int) {
 		steps += w.rng.IntN(60)
 	}
 	a.run(steps)
-	switch n := w.rng.IntN(crashEvery * 8); {
+	w.accident(a)
+	if w.rng.IntN(16) == 0 {
+		w.checkChain()
+	}
+}
+
+// accident kills a, or everybody, now and then. Who has just begun, and who is
+// about to change files, is in more danger.
+func (w *world) accident(a *actor) {
+	switch n := w.rng.IntN(w.mood.crash * 8); {
 	case n < 8:
 		a.kill()
 	case n == 8:
 		w.killAll()
-	case a.lives > 1 && a.age < 12 && n%16 == 0: // the young die more easily: at their attaching
+	case a.lives > 1 && a.age < 12 && n%16 == 0, fileSites[a.site] && n%8 == 0:
 		a.kill()
-	}
-	if w.rng.IntN(16) == 0 {
-		w.checkChain()
 	}
 }
 

@@ -34,8 +34,8 @@ func TestRecordThatDoesNotFitBeforeTheEndGoesToTheStart(t *testing.T) {
 	fillTo(t, tx, rx, MinSize-64)
 	seq := tx.NextSeq()
 	send(t, tx, string(bytes.Repeat([]byte("x"), 100)))
-	if w := *r.word(MinSize - 64); w != commitWord(MinSize-64, flagPad, 0) || *r.seq(MinSize-64) != seq {
-		t.Errorf("before the end stand %#x and %d, want a pad with %d", w, *r.seq(MinSize-64), seq)
+	if w := *r.word(MinSize - 64); w != commitWord(MinSize-64, flagPad, 0) || *r.seq(MinSize - 64) != seq {
+		t.Errorf("before the end stand %#x and %d, want a pad with %d", w, *r.seq(MinSize - 64), seq)
 	}
 	if w := *r.word(0); w != commitWord(MinSize, 0, 100) || *r.seq(0) != seq {
 		t.Errorf("at the start stand %#x and %d, want a record with %d", w, *r.seq(0), seq)

@@ -12,6 +12,11 @@
 // The header at the tail is always {0, next sequence}. A batch is published by one release store of its
 // first commit word, after the header behind its last record has been zeroed. The consumer writes only
 // `claimed` and `released`, on a line of its own.
+//
+// A reader that finds the lane empty after a burst rests for 1.5 us before it looks again. While it polls,
+// it takes the line that the writer is about to fill away from it, message after message; while it rests,
+// the writer gets ahead. Measured at 64 B: one by one 21 -> 34 M/s, with a reader that may sleep 13 -> 25,
+// in batches of 32 40 -> 47. A round trip never sees the rest: there a burst is one message.
 #pragma once
 
 #include <immintrin.h>
@@ -160,7 +165,7 @@ private:
 // Consumer is the reading end.
 class Consumer {
 public:
-	explicit Consumer(Lane& lane) : lane(lane) {}
+	explicit Consumer(Lane& lane, bool plain = false) : lane(lane), plain(plain) {}
 
 	// take hands the next record to use(payload, length) and says whether there was one.
 	template <class Use>
@@ -193,6 +198,8 @@ public:
 	// wait returns when there may be a record: at once if one is there, otherwise as the policy says.
 	void wait(peer::Wait policy) {
 		release();
+		if (sequence - looked > 1 && !plain) rest();
+		looked = sequence;
 		if (policy == peer::Wait::spin) {
 			while (empty()) _mm_pause();
 			return;
@@ -202,6 +209,7 @@ public:
 	}
 
 private:
+	static constexpr uint64_t restTime = 1'500;    // ns
 	static constexpr uint64_t lingerTime = 30'000; // ns: about two futex wake-ups
 
 	Header* header() { return reinterpret_cast<Header*>(lane.data + (head & (capacity - 1))); }
@@ -210,6 +218,10 @@ private:
 	void verify(Header* h, uint64_t word) {
 		bool good = word >> 48 == ((head / capacity) & 0xffff) && h->sequence == sequence;
 		if (!good) [[unlikely]] peer::die("record at %llu is damaged: word %llx", (unsigned long long)head, (unsigned long long)word);
+	}
+
+	static void rest() {
+		for (uint64_t end = peer::now() + restTime; peer::now() < end;) _mm_pause();
 	}
 
 	// linger polls for a while and says whether something came.
@@ -235,7 +247,9 @@ private:
 
 	Lane& lane;
 	uint64_t head = 0, sequence = 1, released = 0;
+	uint64_t looked = 1; // the sequence at the last wait
 	uint32_t episode = 0;
+	bool plain;
 };
 
 } // namespace lane

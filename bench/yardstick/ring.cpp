@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The yardstick: the ring of lane.hpp between two processes, with nothing around it. One way it copies the
-// payload in and out, or with --inplace in only; the other end checks the number in every message.
+// The yardstick: the ring of lane.hpp between two processes, with nothing around it. The sender writes every
+// byte of a message into the ring; the receiver checks its number there, or with --copyout in a copy.
+// --plain takes the reader's rest away.
 //
-//	ring --mode throughput --size 64 --batch 32 --wait spin [--inplace]
+//	ring --mode throughput --size 64 --batch 32 --wait spin [--copyout] [--plain]
 //	ring --mode latency --size 64 --wait spin|park|adaptive [--rate 1000]
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -50,7 +51,7 @@ void produce(Lane& lane, const Options& o) {
 
 template <bool Copies>
 void consume(Lane& lane, const Options& o, peer::Meter& meter) {
-	Consumer in(lane);
+	Consumer in(lane, o.plain);
 	std::vector<char> message(o.size);
 	uint64_t want = 1;
 	bool more = true;
@@ -84,13 +85,12 @@ template <bool Wakes>
 double ask(Segment& s, const Options& o, peer::Histogram& h) {
 	Producer<Wakes> out(s.there, 1);
 	Consumer in(s.back);
-	std::vector<char> message(o.size, 'x'), reply(o.size);
+	std::vector<char> message(o.size, 'x');
 	return peer::pingPong(o, h, [&](uint64_t n) {
 		peer::stamp(message.data(), n);
 		memcpy(out.reserve(o.size), message.data(), o.size);
 		out.commit(o.size);
-		while (!in.take([&](const char* payload, uint32_t size) { memcpy(reply.data(), payload, size); })) in.wait(o.wait);
-		peer::check(reply.data(), n);
+		while (!in.take([&](const char* payload, uint32_t) { peer::check(payload, n); })) in.wait(o.wait);
 	});
 }
 
@@ -112,7 +112,7 @@ int main(int argc, char** argv) {
 		peer::Meter meter(o);
 		peer::Child other(o, [&] { wakes ? produce<true>(s->there, o) : produce<false>(s->there, o); });
 		peer::pin(o, 0);
-		o.inplace ? consume<false>(s->there, o, meter) : consume<true>(s->there, o, meter);
+		o.copyout ? consume<true>(s->there, o, meter) : consume<false>(s->there, o, meter);
 		rate = meter.perSecond();
 	}
 	peer::print("yardstick", o, rate, h, since);

@@ -54,9 +54,14 @@ func (a *app) Level() slog.Level {
 // domainKey is the value of -k: decimal, or hexadecimal as tbus writes keys.
 type domainKey uint32
 
+// Set reads a key. A leading zero does not make it octal.
 func (k *domainKey) Set(s string) error {
-	v, err := strconv.ParseUint(strings.ToLower(s), 0, 64)
-	if s == "" || strings.ContainsAny(s, "_oObB") || err != nil && !errors.Is(err, strconv.ErrRange) {
+	digits, base := strings.ToLower(s), 10
+	if hex, ok := strings.CutPrefix(digits, "0x"); ok {
+		digits, base = hex, 16
+	}
+	v, err := strconv.ParseUint(digits, base, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return fmt.Errorf("key %q: want a number such as 1000 or 0x3e8", s)
 	}
 	if v < 1 || v > 1<<31-1 {

@@ -62,9 +62,7 @@ func (a *app) listDomains() error {
 		if v.err != nil {
 			a.warnf("domain %s: %s", k.String(), printable(v.err.Error()))
 		}
-		i := &v.info
-		t.row(k.String(), v.kind(), orDash(i.Template), strconv.Itoa(i.Lanes), strconv.Itoa(i.Endpoints), strconv.Itoa(v.bound),
-			strconv.FormatUint(v.waiting, 10), size(i.Bytes), moment(i.Created))
+		t.row(v.cells()...)
 		objects = append(objects, v.object())
 	}
 	if len(keys) == 0 && !a.json {
@@ -72,6 +70,18 @@ func (a *app) listDomains() error {
 		return nil
 	}
 	return list(a, objects, t)
+}
+
+// cells are the row of one domain; of one that cannot be read little is known.
+func (v *domain) cells() []string {
+	if v.err != nil {
+		return []string{v.key.String(), v.kind(), "-", "-", "-", "-", "-", "-", "-"}
+	}
+	i := &v.info
+	return []string{
+		v.key.String(), v.kind(), i.Template, strconv.Itoa(i.Lanes), strconv.Itoa(i.Endpoints), strconv.Itoa(v.bound),
+		strconv.FormatUint(v.waiting, 10), size(i.Bytes), moment(i.Created),
+	}
 }
 
 func (a *app) listLanes(args []string) error {

@@ -29,20 +29,19 @@ Only one process can have an address bound; skybus tail looks without taking.`
 // receiving is one run of recv.
 type receiving struct {
 	*app
-	maker       maker
-	output      string
-	from        string
-	count       int
-	follow      bool
-	peek        bool
-	meta        bool
-	timeout     time.Duration
-	hasTimeout  bool
-	e           *skybus.Endpoint
-	src         addr.Addr
-	printer     *printer
-	buf         []byte
-	interrupted bool
+	maker      maker
+	output     string
+	from       string
+	count      int
+	follow     bool
+	peek       bool
+	meta       bool
+	timeout    time.Duration
+	hasTimeout bool
+	e          *skybus.Endpoint
+	src        addr.Addr
+	printer    *printer
+	buf        []byte
 }
 
 func newRecvCommand(a *app) *cobra.Command {

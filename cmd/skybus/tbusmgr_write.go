@@ -111,20 +111,21 @@ func (t *tbusmgr) tell(d *skybus.Domain, plan channel.Plan, before map[uint32]in
 	if t.json {
 		return t.tellObject(d, plan, before)
 	}
-	for _, part := range []struct {
-		verb     string
-		channels []channel.Channel
-	}{{"created", plan.Created}, {"kept", plan.Kept}, {"deleted", plan.Deleted}} {
-		for _, c := range part.channels {
-			note := ""
-			if n := c.HoldsA2B + c.HoldsB2A; n > 0 && part.verb == "deleted" {
-				note = "  with " + count(n, "message")
-			}
-			t.printf("%s%s\n", described(part.verb, joined(d, c), sizes(c.SendSize, c.SizeA2B), sizes(c.RecvSize, c.SizeB2A), c.Desc), note)
-		}
-	}
+	t.tellEach(d, "created", plan.Created)
+	t.tellEach(d, "kept", plan.Kept)
+	t.tellEach(d, "deleted", plan.Deleted)
 	t.printf("domain %d: %d created, %d kept, %d deleted%s\n", d.Key(), len(plan.Created), len(plan.Kept), len(plan.Deleted), t.dryNote())
 	return nil
+}
+
+func (t *tbusmgr) tellEach(d *skybus.Domain, verb string, channels []channel.Channel) {
+	for _, c := range channels {
+		note := ""
+		if n := c.HoldsA2B + c.HoldsB2A; n > 0 && verb == "deleted" {
+			note = "  with " + count(n, "message")
+		}
+		t.printf("%s%s\n", described(verb, joined(d, c), sizes(c.SendSize, c.SizeA2B), sizes(c.RecvSize, c.SizeB2A), c.Desc), note)
+	}
 }
 
 func (t *tbusmgr) dryNote() string {

@@ -94,8 +94,10 @@ func (h *Histogram) Quantile(q float64) int64 {
 	return h.max
 }
 
-// PingPong times round trips of ask until the duration is over, paced when there is a rate.
+// PingPong times round trips of ask until the duration is over, paced when there is a rate. The first trip,
+// which may include connecting, is before everything.
 func PingPong(o *Options, h *Histogram, ask func(n uint64)) (perSecond float64) {
+	ask(0)
 	begin := time.Now()
 	started := begin.Add(o.Warmup)
 	stop := started.Add(o.Duration)

@@ -36,8 +36,7 @@ type Options struct {
 	Duration time.Duration
 	Warmup   time.Duration
 	Batch    int
-	InPlace  bool
-	Pin      bool
+	Pin      [2]int // where the first and the second process are pinned; -1: nowhere
 	Rate     int    // round trips a second; 0: as fast as it goes
 	Dir      string // where files and sockets of this run live
 	Child    bool   // this is the second process
@@ -48,7 +47,7 @@ type Options struct {
 
 // Parse reads the flags in args and starts the clock that bounds the whole process.
 func Parse(args []string) *Options {
-	o := &Options{started: time.Now()}
+	o := &Options{started: time.Now(), Pin: [2]int{-1, -1}}
 	f := flag.NewFlagSet("peer", flag.ExitOnError)
 	f.IntVar(&o.Size, "size", 64, "payload `bytes`")
 	f.StringVar(&o.Mode, "mode", "throughput", "throughput or latency")
@@ -56,8 +55,10 @@ func Parse(args []string) *Options {
 	f.DurationVar(&o.Duration, "duration", time.Second, "time measured")
 	f.DurationVar(&o.Warmup, "warmup", 0, "time before that; 0: a fifth")
 	f.IntVar(&o.Batch, "batch", 1, "messages published together")
-	f.BoolVar(&o.InPlace, "inplace", false, "use the transport's own memory")
-	f.BoolVar(&o.Pin, "pin", false, "asking side on CPU 0, the other on CPU 1")
+	f.Func("pin", "two `CPUs` for the two processes, such as 0,1", func(s string) error {
+		_, err := fmt.Sscanf(s, "%d,%d", &o.Pin[0], &o.Pin[1])
+		return err
+	})
 	f.IntVar(&o.Rate, "rate", 0, "round trips a second")
 	f.StringVar(&o.Dir, "dir", "/dev/shm", "directory for files and sockets")
 	f.BoolVar(&o.Child, "child", false, "be the second process")
@@ -91,12 +92,12 @@ func Must(verb string, err error) {
 
 // PinThread ties the calling goroutine to a thread and that thread to a CPU, if --pin was given.
 func (o *Options) PinThread() {
-	if !o.Pin {
-		return
-	}
-	cpu := 0
+	cpu := o.Pin[0]
 	if o.Child {
-		cpu = 1
+		cpu = o.Pin[1]
+	}
+	if cpu < 0 {
+		return
 	}
 	runtime.LockOSThread()
 	var mask [16]uint64

@@ -12,7 +12,8 @@ var (
 	park      = []string{"--wait", "park"}
 	adaptive  = []string{"--wait", "adaptive"}
 	batched   = []string{"--batch", "32"}
-	inPlace   = []string{"--inplace"}
+	claim     = []string{"--claim"}
+	plain     = []string{"--plain"} // a reader that polls without rest, see yardstick/lane.hpp
 	seldom    = []string{"--rate", "1000"}
 	compiled  = []string{"--warmup", "1s"} // a JVM compiles what it runs while it runs
 )
@@ -50,12 +51,13 @@ func IPC() Area {
 func claimCase(size int) Case {
 	return Case{
 		Name: "oneway-claim", Size: size, Mode: "throughput", Metrics: []Metric{Rate},
-		What: "one way, written and read in the transport's own memory; ours and the yardstick in batches of 32; the reader spins",
+		What: "one way, written into the transport's own memory where the API lets one; ours and the yardstick in batches of 32; the reader spins where it can",
 		Impls: []Impl{
-			ours("skybus", "claim", oneWay, spin, batched),
-			yardstick("yardstick", "ring", oneWay, spin, batched, inPlace),
-			peer("aeron", "aeron", nil, oneWay, spin, inPlace, compiled),
-			peer("iceoryx2", "iceoryx2", nil, oneWay, spin, inPlace),
+			ours("skybus", "claim", oneWay, spin),
+			yardstick("yardstick", "ring", oneWay, spin, batched),
+			yardstick("yardstick-plain", "ring", oneWay, spin, batched, plain),
+			peer("aeron", "aeron", nil, oneWay, spin, claim, compiled),
+			peer("iceoryx2", "iceoryx2", nil, oneWay, spin, claim),
 			peer("zeromq-ipc", "zeromq", []string{"ipc"}, oneWay),
 		},
 	}
@@ -64,10 +66,11 @@ func claimCase(size int) Case {
 func batchCase(size int) Case {
 	return Case{
 		Name: "oneway-batch", Size: size, Mode: "throughput", Metrics: []Metric{Rate},
-		What: "one way, copied in and copied out; ours and the yardstick in batches of 32; the reader spins where it can",
+		What: "one way, copied in; ours and the yardstick in batches of 32; the reader spins where it can",
 		Impls: []Impl{
-			ours("skybus", "batch", oneWay, spin, batched),
+			ours("skybus", "batch", oneWay, spin),
 			yardstick("yardstick", "ring", oneWay, spin, batched),
+			yardstick("yardstick-plain", "ring", oneWay, spin, batched, plain),
 			peer("aeron", "aeron", nil, oneWay, spin, compiled),
 			peer("zeromq-ipc", "zeromq", []string{"ipc"}, oneWay),
 			peer("zeromq-tcp", "zeromq", []string{"tcp"}, oneWay),
@@ -80,10 +83,11 @@ func batchCase(size int) Case {
 func sendCase(size int) Case {
 	return Case{
 		Name: "oneway-send", Size: size, Mode: "throughput", Metrics: []Metric{Rate},
-		What: "one way, one plain call a message, copied in and copied out; the reader may sleep, and is woken",
+		What: "one way, one plain call a message, copied in; the reader may sleep, and is woken",
 		Impls: []Impl{
 			ours("skybus", "send", oneWay, adaptive),
 			yardstick("yardstick", "ring", oneWay, adaptive),
+			yardstick("yardstick-plain", "ring", oneWay, adaptive, plain),
 			peer("go-unix-64k", "gosock", []string{"unix-64k"}, oneWay),
 			peer("zeromq-ipc", "zeromq", []string{"ipc"}, oneWay),
 			peer("go-unix", "gosock", []string{"unix"}, oneWay),

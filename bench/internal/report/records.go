@@ -61,18 +61,19 @@ func WriteRecords(w io.Writer, records []Record) error {
 type Conditions struct {
 	Machine  string
 	Load     string // load averages before and after
+	Calm     string // how many measurements others disturbed
 	Date     time.Time
 	Rounds   int
 	Duration time.Duration
-	Pinned   bool
+	Pin      string
 	Versions []string // "name: version"
 }
 
 // Section writes an area as Markdown.
 func Section(w io.Writer, area plan.Area, c Conditions, measured []Measured, verdicts []Verdict) {
 	fmt.Fprintf(w, "## %s (%s)\n\n", area.Title, area.Name)
-	fmt.Fprintf(w, "%s; %s; %d rounds of %s, medians; %s; load average %s.\n\n",
-		c.Date.Format(time.DateOnly), c.Machine, c.Rounds, c.Duration, pinning(c.Pinned), c.Load)
+	fmt.Fprintf(w, "%s; %s; %d rounds of %s, medians; %s; load average %s; %s.\n\n",
+		c.Date.Format(time.DateOnly), c.Machine, c.Rounds, c.Duration, pinning(c.Pin), c.Load, c.Calm)
 	for _, v := range c.Versions {
 		fmt.Fprintf(w, "- %s\n", v)
 	}
@@ -89,11 +90,11 @@ func Section(w io.Writer, area plan.Area, c Conditions, measured []Measured, ver
 	}
 }
 
-func pinning(pinned bool) string {
-	if pinned {
-		return "pinned to CPU 0 and 1"
+func pinning(cpus string) string {
+	if cpus == "" {
+		return "not pinned"
 	}
-	return "not pinned"
+	return "pinned to CPUs " + cpus
 }
 
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

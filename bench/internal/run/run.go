@@ -5,9 +5,7 @@
 package run
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,10 +30,12 @@ type Runner struct {
 	Get      func(ctx context.Context, program string) (workshop.Program, error)
 	Rounds   int
 	Duration time.Duration
-	Pin      bool
+	Pin      string        // CPUs of the two processes, "0,1"; empty: not pinned
+	Patience time.Duration // how long to wait for a calm machine before a measurement; 0: take what comes
 	Log      io.Writer
 
-	help map[string]string
+	Measured  int // measurements taken
+	Disturbed int // of them with others busy, although they were tried again
 }
 
 // Series is what one implementation of a case gave.
@@ -83,7 +83,7 @@ func (r *Runner) Case(ctx context.Context, c plan.Case) ([]Series, error) {
 			if all[i].Err != nil {
 				continue
 			}
-			line, err := r.once(ctx, programs[i], c, all[i].Impl)
+			line, err := r.calmly(ctx, programs[i], c, all[i].Impl)
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -98,87 +98,91 @@ func (r *Runner) Case(ctx context.Context, c plan.Case) ([]Series, error) {
 	return all, ctx.Err()
 }
 
-// once measures one implementation once, in a directory of its own, and removes what it leaves behind.
-func (r *Runner) once(ctx context.Context, p workshop.Program, c plan.Case, impl plan.Impl) (result.Line, error) {
+// attempts is how often a disturbed measurement is tried.
+const attempts = 3
+
+// calmly measures one implementation once, and again if others used the machine meanwhile.
+func (r *Runner) calmly(ctx context.Context, p workshop.Program, c plan.Case, impl plan.Impl) (line result.Line, err error) {
+	r.Measured++
+	for attempt := 1; ; attempt++ {
+		awaitCalm(ctx, r.Patience)
+		w := watch()
+		var own time.Duration
+		line, own, err = r.once(ctx, p, c, impl)
+		if err != nil || r.Patience == 0 || !w.found(own) {
+			return line, err
+		}
+		if attempt == attempts {
+			r.Disturbed++
+			return line, nil
+		}
+	}
+}
+
+// once measures one implementation once, in a directory of its own, and removes what it leaves behind. own
+// is the processor time of the program and of the second process that it has waited for.
+func (r *Runner) once(ctx context.Context, p workshop.Program, c plan.Case, impl plan.Impl) (l result.Line, own time.Duration, err error) {
 	dir, err := os.MkdirTemp(memory, "skybus-bench-")
 	if err != nil {
-		return result.Line{}, err
+		return l, 0, err
 	}
 	defer os.RemoveAll(dir)
-	args, err := r.args(ctx, p, c, impl, dir)
-	if err != nil {
-		return result.Line{}, err
-	}
 	// Programs bound themselves at 20 s past their end; this is for the one that does not.
 	ctx, cancel := context.WithTimeout(ctx, 2*r.Duration+30*time.Second)
 	defer cancel()
-	output, err := execute(ctx, dir, append(slices.Clone(p.Command), args...))
+	output, own, err := execute(ctx, dir, append(slices.Clone(p.Command), r.args(p, c, impl, dir)...))
 	if err != nil {
-		return result.Line{}, err
+		return l, own, err
 	}
-	return result.Parse(output, c.Size, c.Mode)
+	l, err = result.Parse(output, c.Size, c.Mode)
+	return l, own, err
 }
 
-// args completes an implementation's flags. Ours gets --batch only if its help names it: without, it
-// publishes as many together as the plan says by default.
-func (r *Runner) args(ctx context.Context, p workshop.Program, c plan.Case, impl plan.Impl, dir string) ([]string, error) {
+// args completes an implementation's flags.
+func (r *Runner) args(p workshop.Program, c plan.Case, impl plan.Impl, dir string) []string {
 	args := slices.Clone(impl.Args)
 	args = append(args, "--size", strconv.Itoa(c.Size), "--duration", r.Duration.String(), "--json")
 	if !p.Ours {
 		args = append(args, "--dir", dir)
-	} else if i := slices.Index(args, "--batch"); i >= 0 && !r.knows(ctx, p, impl, "-batch") {
-		args = slices.Delete(args, i, i+2)
 	}
-	if r.Pin {
-		if p.Ours && !r.knows(ctx, p, impl, "-pin") {
-			return nil, errors.New("-pin is for all or none, and this binary has no --pin")
-		}
-		args = append(args, "--pin")
+	if r.Pin != "" {
+		args = append(args, "--pin", r.Pin)
 	}
-	return args, nil
+	return args
 }
 
-// knows says whether our command's help names a flag.
-func (r *Runner) knows(ctx context.Context, p workshop.Program, impl plan.Impl, flag string) bool {
-	if r.help == nil {
-		r.help = map[string]string{}
-	}
-	words := slices.Clone(impl.Args)
-	if i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "-") }); i >= 0 {
-		words = words[:i]
-	}
-	key := strings.Join(append(slices.Clone(p.Command), words...), " ")
-	if _, known := r.help[key]; !known {
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		command := append(slices.Clone(p.Command), append(words, "--help")...)
-		text, _ := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput() // some exit 2 after help
-		r.help[key] = string(text)
-	}
-	return strings.Contains(r.help[key], flag)
-}
-
-// execute runs a command in a process group of its own, so that its second process cannot outlive it.
-func execute(ctx context.Context, dir string, command []string) ([]byte, error) {
+// execute runs a command in a process group of its own, so that its second process cannot outlive it. What
+// it prints goes to files: a pipe would stay open as long as that second process has it.
+func execute(ctx context.Context, dir string, command []string) (output []byte, own time.Duration, err error) {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 5 * time.Second
-	var out, complaints bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaints
-	err := cmd.Run()
-	if cmd.Process != nil {
+	out, err := os.Create(filepath.Join(dir, "stdout"))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer out.Close()
+	complaints, err := os.Create(filepath.Join(dir, "stderr"))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer complaints.Close()
+	cmd.Stdout, cmd.Stderr = out, complaints
+	err = cmd.Run()
+	if cmd.ProcessState != nil {
+		own = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what is left of the group, if anything
 		sweep(cmd.Process.Pid)
 	}
 	switch {
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("%s: stopped: %w", filepath.Base(command[0]), ctx.Err())
+	case ctx.Err() != nil: // on top of whatever error the kill has made
+		return nil, own, fmt.Errorf("%s: stopped: %w", filepath.Base(command[0]), ctx.Err())
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w: %s", filepath.Base(command[0]), err, lastLine(complaints.String()))
+		return nil, own, fmt.Errorf("%s: %w: %s", filepath.Base(command[0]), err, lastLine(complaints.Name()))
 	}
-	return out.Bytes(), nil
+	output, err = os.ReadFile(out.Name())
+	return output, own, err
 }
 
 // sweep removes files that a program names after its own process id because it cannot choose their place.
@@ -192,7 +196,12 @@ func sweep(pid int) {
 	}
 }
 
-func lastLine(s string) string {
-	s = strings.TrimSpace(s)
+// lastLine returns the last line of a file: programs end with what went wrong.
+func lastLine(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	s := strings.TrimSpace(string(text))
 	return s[strings.LastIndexByte(s, '\n')+1:]
 }

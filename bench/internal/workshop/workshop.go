@@ -23,7 +23,7 @@ import (
 type Program struct {
 	Command []string
 	Version string
-	Ours    bool // it takes no --dir, and --batch and --pin only if its help names them
+	Ours    bool // it takes no --dir
 }
 
 // Shop builds programs, each once.

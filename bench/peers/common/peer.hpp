@@ -52,8 +52,9 @@ struct Options {
 	uint64_t duration = 1'000'000'000;
 	uint64_t warmup = 0;          // ns; 0: a fifth of the duration
 	unsigned batch = 1;           // messages published together
-	bool inplace = false;         // write into and read from the transport's own memory
-	bool pin = false;             // asking side on CPU 0, the other on CPU 1
+	bool copyout = false;         // the receiver copies out; otherwise it reads in place, where the API lets it
+	int cpu[2] = {-1, -1};        // where the first and the second process are pinned
+	bool plain = false;           // the yardstick without its rest, see lane.hpp
 	uint64_t rate = 0;            // round trips a second; 0: as fast as it goes
 	std::string dir = "/dev/shm"; // where files and sockets of this run live
 };
@@ -85,8 +86,12 @@ inline Options parse(int argc, char** argv) {
 		else if (flag == "--duration") o.duration = parseDuration(value());
 		else if (flag == "--warmup") o.warmup = parseDuration(value());
 		else if (flag == "--batch") o.batch = unsigned(atoi(value()));
-		else if (flag == "--inplace") o.inplace = true;
-		else if (flag == "--pin") o.pin = true;
+		else if (flag == "--claim") continue; // only for programs that know two ways to write
+		else if (flag == "--copyout") o.copyout = true;
+		else if (flag == "--plain") o.plain = true;
+		else if (flag == "--pin") {
+			if (sscanf(value(), "%d,%d", &o.cpu[0], &o.cpu[1]) != 2) die("--pin wants two CPUs, such as 0,1");
+		}
 		else if (flag == "--rate") o.rate = strtoull(value(), nullptr, 10);
 		else if (flag == "--dir") o.dir = value();
 		else if (flag != "--json") die("unknown flag %s", flag.c_str());
@@ -101,12 +106,13 @@ inline Options parse(int argc, char** argv) {
 
 inline const char* name(Wait w) { return w == Wait::spin ? "spin" : w == Wait::park ? "park" : "adaptive"; }
 
-inline void pin(const Options& o, int cpu) {
-	if (!o.pin) return;
+// pin ties the calling thread to the CPU of the first process (0) or the second (1), if there is one.
+inline void pin(const Options& o, int process) {
+	if (o.cpu[process] < 0) return;
 	cpu_set_t set;
 	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof set, &set) != 0) die("pin to cpu %d: %m", cpu);
+	CPU_SET(o.cpu[process], &set);
+	if (sched_setaffinity(0, sizeof set, &set) != 0) die("pin to cpu %d: %m", o.cpu[process]);
 }
 
 // Meter counts messages at the receiver: it skips the warm-up and stops after the duration.
@@ -172,9 +178,11 @@ private:
 	uint64_t total = 0, longest = 0;
 };
 
-// pingPong times round trips of ask() until the duration is over, paced when there is a rate.
+// pingPong times round trips of ask() until the duration is over, paced when there is a rate. The first
+// trip, which may include connecting, is before everything.
 template <class Ask>
 double pingPong(const Options& o, Histogram& h, Ask ask) {
+	ask(0);
 	uint64_t begin = now(), started = begin + o.warmup, stop = started + o.duration, trips = 0;
 	uint64_t gap = o.rate ? 1'000'000'000 / o.rate : 0, next = begin;
 	for (uint64_t n = 1;; n++) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ZeroMQ over ipc:// or tcp://: PUSH to PULL one way, PAIR to PAIR there and back, library defaults (its
-// own batching included), no message dropped: a PUSH with a full queue blocks.
+// own batching included), no message dropped: a PUSH with a full queue blocks. Messages are copied in and
+// read where the library has them.
 //
 //	zeromq ipc|tcp --mode throughput|latency --size 64
 #include <zmq.h>
@@ -17,20 +18,27 @@ using peer::Options;
 struct Socket {
 	void* context = zmq_ctx_new();
 	void* handle;
-	explicit Socket(int type) : handle(zmq_socket(context, type)) {}
+	explicit Socket(int type) : handle(zmq_socket(context, type)) { zmq_msg_init(&message); }
 	void bind(const std::string& at) {
 		if (zmq_bind(handle, at.c_str()) != 0) peer::die("bind %s: %s", at.c_str(), zmq_strerror(zmq_errno()));
 	}
 	void connect(const std::string& to) {
+		int soon = 1; // ms: the other side may not be there yet
+		zmq_setsockopt(handle, ZMQ_RECONNECT_IVL, &soon, sizeof soon);
 		if (zmq_connect(handle, to.c_str()) != 0) peer::die("connect %s: %s", to.c_str(), zmq_strerror(zmq_errno()));
 	}
-	void send(const std::vector<char>& message) {
-		if (zmq_send(handle, message.data(), message.size(), 0) < 0) peer::die("send: %s", zmq_strerror(zmq_errno()));
+	void send(const void* payload, size_t size) {
+		if (zmq_send(handle, payload, size, 0) < 0) peer::die("send: %s", zmq_strerror(zmq_errno()));
 	}
-	void receive(std::vector<char>& message) {
-		int n = zmq_recv(handle, message.data(), message.size(), 0);
-		if (n != int(message.size())) peer::die("receive: %d bytes: %s", n, zmq_strerror(zmq_errno()));
+	// receive returns a message in place; it is there until the next call.
+	const void* receive(size_t size) {
+		int n = zmq_msg_recv(&message, handle, 0);
+		if (n != int(size)) peer::die("receive: %d bytes: %s", n, zmq_strerror(zmq_errno()));
+		return zmq_msg_data(&message);
 	}
+
+private:
+	zmq_msg_t message{};
 };
 
 void produce(const std::string& address, const Options& o) {
@@ -39,29 +47,22 @@ void produce(const std::string& address, const Options& o) {
 	std::vector<char> message(o.size, 'x');
 	for (uint64_t n = 1;; n++) {
 		peer::stamp(message.data(), n);
-		out.send(message);
+		out.send(message.data(), message.size());
 	}
 }
 
 void consume(const std::string& address, const Options& o, peer::Meter& meter) {
 	Socket in(ZMQ_PULL);
 	in.bind(address);
-	std::vector<char> message(o.size);
 	uint64_t want = 1;
-	do {
-		in.receive(message);
-		peer::check(message.data(), want++);
-	} while (meter.add());
+	do peer::check(in.receive(o.size), want++);
+	while (meter.add());
 }
 
 void answer(const std::string& address, const Options& o) {
 	Socket s(ZMQ_PAIR);
 	s.connect(address);
-	std::vector<char> message(o.size);
-	for (;;) {
-		s.receive(message);
-		s.send(message);
-	}
+	for (;;) s.send(s.receive(o.size), o.size);
 }
 
 double ask(const std::string& address, const Options& o, peer::Histogram& h) {
@@ -70,9 +71,8 @@ double ask(const std::string& address, const Options& o, peer::Histogram& h) {
 	std::vector<char> message(o.size, 'x');
 	return peer::pingPong(o, h, [&](uint64_t n) {
 		peer::stamp(message.data(), n);
-		s.send(message);
-		s.receive(message);
-		peer::check(message.data(), n);
+		s.send(message.data(), message.size());
+		peer::check(s.receive(o.size), n);
 	});
 }
 

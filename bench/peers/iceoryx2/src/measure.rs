@@ -12,7 +12,7 @@ pub struct Options {
     pub latency: bool,
     pub duration: Duration,
     pub warmup: Duration,
-    pub pin: bool,
+    pub pin: [Option<usize>; 2],
     pub dir: String,
     /// What names this pair of processes; only the second one is given it.
     pub prefix: Option<String>,
@@ -30,7 +30,7 @@ impl Options {
             latency: false,
             duration: Duration::from_secs(1),
             warmup: Duration::ZERO,
-            pin: false,
+            pin: [None; 2],
             dir: "/dev/shm".into(),
             prefix: None,
         };
@@ -45,8 +45,12 @@ impl Options {
                 "--dir" => o.dir = value(),
                 "--prefix" => o.prefix = Some(value()),
                 "--wait" | "--batch" => drop(value()), // it polls, and publishes one by one
-                "--inplace" | "--json" => {}           // it knows no other way
-                "--pin" => o.pin = true,
+                "--claim" | "--json" => {}             // it knows no other way
+                "--pin" => {
+                    let cpus = value();
+                    let (first, second) = cpus.split_once(',').unwrap_or_else(|| die("--pin wants two CPUs"));
+                    o.pin = [first.parse().ok(), second.parse().ok()];
+                }
                 _ => die(&format!("unknown flag {flag}")),
             }
         }
@@ -60,10 +64,8 @@ impl Options {
     }
 
     /// Ties the calling thread to a CPU, if --pin was given.
-    pub fn pin_thread(&self, cpu: usize) {
-        if !self.pin {
-            return;
-        }
+    pub fn pin_thread(&self, process: usize) {
+        let Some(cpu) = self.pin[process] else { return };
         // SAFETY: a zeroed cpu_set_t is an empty set, and the call reads it only.
         let code = unsafe {
             let mut set: libc::cpu_set_t = std::mem::zeroed();
@@ -216,8 +218,9 @@ impl Histogram {
     }
 }
 
-/// Times round trips of ask until the duration is over.
+/// Times round trips of ask until the duration is over; the first trip is before everything.
 pub fn ping_pong(o: &Options, h: &mut Histogram, mut ask: impl FnMut(u64)) -> f64 {
+    ask(0);
     let started = Instant::now() + o.warmup;
     let stop = started + o.duration;
     let mut trips = 0u64;

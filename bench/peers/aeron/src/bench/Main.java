@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.locks.LockSupport;
+import org.agrona.DirectBuffer;
 import org.agrona.concurrent.BackoffIdleStrategy;
 import org.agrona.concurrent.BusySpinIdleStrategy;
 import org.agrona.concurrent.IdleStrategy;
@@ -27,8 +28,8 @@ import org.agrona.concurrent.UnsafeBuffer;
  * handler. The first process holds the media driver (one thread for all its work, as it idles by default)
  * and the measuring side; the second one is started by it and ends with it.
  *
- * <p>One way, messages are offered (copied in, copied out) or with --inplace claimed (written into and read
- * from the log buffer). --wait spin polls without rest; --wait adaptive uses Aeron's default backoff.
+ * <p>One way, messages are offered (copied in) or with --claim written into the log buffer; both are read
+ * there. --wait spin polls without rest; --wait adaptive uses Aeron's default backoff.
  */
 public final class Main {
     private static final int THERE = 1001;
@@ -85,7 +86,7 @@ public final class Main {
             final Main m = new Main(o, aeron);
             if (o.latency) {
                 m.answer();
-            } else if (o.inPlace) {
+            } else if (o.claim) {
                 m.produceInPlace();
             } else {
                 m.produce();
@@ -95,7 +96,7 @@ public final class Main {
 
     // A frame must fit one message, or Aeron would cut it into pieces; the default is made for a network.
     private String channel() {
-        return "aeron:ipc?mtu=" + (o.size <= 1024 ? 1408 : 32 * 1024) + "|term-length=" + System.getProperty("bench.term", "64m");
+        return "aeron:ipc?mtu=" + (o.size <= 1024 ? 1408 : 32 * 1024);
     }
 
     private ExclusivePublication publish(final int stream) {
@@ -119,7 +120,7 @@ public final class Main {
         final UnsafeBuffer message = new UnsafeBuffer(new byte[o.size]);
         for (long n = 1;; n++) {
             message.putLong(0, n, LITTLE_ENDIAN);
-            send(out, message, o.size);
+            send(out, message, 0, o.size);
         }
     }
 
@@ -137,8 +138,9 @@ public final class Main {
         }
     }
 
-    private void send(final ExclusivePublication out, final UnsafeBuffer message, final int length) {
-        while (out.offer(message, 0, length) < 0) {
+    private void send(
+        final ExclusivePublication out, final DirectBuffer message, final int offset, final int length) {
+        while (out.offer(message, offset, length) < 0) {
             idle.idle();
         }
         idle.reset();
@@ -147,19 +149,12 @@ public final class Main {
     private double consume() {
         final Image in = subscribe(THERE);
         final Meter meter = new Meter(o);
-        final UnsafeBuffer message = new UnsafeBuffer(new byte[o.size]);
         final long[] want = {0};
         final boolean[] more = {true};
-        final FragmentHandler copying = (buffer, offset, length, header) -> {
-            buffer.getBytes(offset, message, 0, length);
-            check(message.getLong(0, LITTLE_ENDIAN), ++want[0]);
-            more[0] &= meter.add();
-        };
-        final FragmentHandler inPlace = (buffer, offset, length, header) -> {
+        final FragmentHandler handler = (buffer, offset, length, header) -> {
             check(buffer.getLong(offset, LITTLE_ENDIAN), ++want[0]);
             more[0] &= meter.add();
         };
-        final FragmentHandler handler = o.inPlace ? inPlace : copying;
         while (more[0]) {
             idle.idle(in.poll(handler, FRAGMENTS));
         }
@@ -169,11 +164,7 @@ public final class Main {
     private void answer() {
         final ExclusivePublication out = publish(BACK);
         final Image in = subscribe(THERE);
-        final UnsafeBuffer message = new UnsafeBuffer(new byte[o.size]);
-        final FragmentHandler echo = (buffer, offset, length, header) -> {
-            buffer.getBytes(offset, message, 0, length);
-            send(out, message, length);
-        };
+        final FragmentHandler echo = (buffer, offset, length, header) -> send(out, buffer, offset, length);
         while (true) {
             idle.idle(in.poll(echo, FRAGMENTS));
         }
@@ -187,8 +178,18 @@ public final class Main {
         }
         final Image in = replies.imageAtIndex(0);
         final UnsafeBuffer message = new UnsafeBuffer(new byte[o.size]);
-        final UnsafeBuffer reply = new UnsafeBuffer(new byte[o.size]);
-        final FragmentHandler take = (buffer, offset, length, header) -> buffer.getBytes(offset, reply, 0, length);
+        final long[] reply = {0};
+        final FragmentHandler take =
+            (buffer, offset, length, header) -> reply[0] = buffer.getLong(offset, LITTLE_ENDIAN);
+        final Runnable trip = () -> {
+            send(out, message, 0, o.size);
+            while (in.poll(take, 1) == 0) {
+                idle.idle();
+            }
+            idle.reset();
+            check(reply[0], message.getLong(0, LITTLE_ENDIAN));
+        };
+        trip.run(); // the first one is before everything
         final long begin = System.nanoTime();
         final long started = begin + o.warmup;
         final long stop = started + o.duration;
@@ -199,12 +200,7 @@ public final class Main {
             }
             final long t0 = System.nanoTime();
             message.putLong(0, n, LITTLE_ENDIAN);
-            send(out, message, o.size);
-            while (in.poll(take, 1) == 0) {
-                idle.idle();
-            }
-            idle.reset();
-            check(reply.getLong(0, LITTLE_ENDIAN), n);
+            trip.run();
             final long t1 = System.nanoTime();
             if (t0 >= started) {
                 h.add(t1 - t0);
@@ -265,12 +261,12 @@ public final class Main {
     }
 
     /** Ties the calling thread to a CPU. Java has no call for it; taskset has. */
-    private static void pin(final Options o, final int cpu) throws Exception {
-        if (!o.pin) {
+    private static void pin(final Options o, final int process) throws Exception {
+        if (o.pin[process] < 0) {
             return;
         }
         final String thread = Path.of("/proc/thread-self").toRealPath().getFileName().toString();
-        final int code = new ProcessBuilder("taskset", "-p", "-c", Integer.toString(cpu), thread)
+        final int code = new ProcessBuilder("taskset", "-p", "-c", Integer.toString(o.pin[process]), thread)
             .redirectOutput(ProcessBuilder.Redirect.DISCARD).start().waitFor();
         if (code != 0) {
             throw new IllegalStateException("taskset ended with " + code);

@@ -8,8 +8,8 @@ final class Options {
     String wait = "spin";
     long duration = 1_000_000_000L;
     long warmup;
-    boolean inPlace;
-    boolean pin;
+    boolean claim;
+    int[] pin = {-1, -1};
     long rate;
     String dir = "/dev/shm";
     /** The media driver's directory; only the second process is given one. */
@@ -25,8 +25,11 @@ final class Options {
                 case "--duration" -> o.duration = nanos(args[++i]);
                 case "--warmup" -> o.warmup = nanos(args[++i]);
                 case "--batch" -> i++; // every message of Aeron's is published by itself
-                case "--inplace" -> o.inPlace = true;
-                case "--pin" -> o.pin = true;
+                case "--claim" -> o.claim = true;
+                case "--pin" -> {
+                    final String[] cpus = args[++i].split(",");
+                    o.pin = new int[] {Integer.parseInt(cpus[0]), Integer.parseInt(cpus[1])};
+                }
                 case "--rate" -> o.rate = Long.parseLong(args[++i]);
                 case "--dir" -> o.dir = args[++i];
                 case "--driver" -> o.driver = args[++i];
