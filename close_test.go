@@ -87,6 +87,7 @@ func TestCloseWaitsForBatch(t *testing.T) {
 // TestUpkeepDuringBatch: while a batch is held, the upkeep of idle lanes comes
 // by, and the batch's owner opens another lane.
 func TestUpkeepDuringBatch(t *testing.T) {
+	t.Parallel()
 	d := open(t, skybus.Options{AllowUnknown: true, Limits: skybus.Limits{IdleAfter: time.Second}})
 	from, to := pair(t, d)
 	batch := newBatch(t, from)

@@ -32,6 +32,7 @@ func givenBack(t *testing.T, d *skybus.Domain, to *skybus.Endpoint) {
 // TestIdleLaneKeepsItsSequence: for the sender that stays and for one that comes
 // anew, whoever of the two ends was there when it was given back.
 func TestIdleLaneKeepsItsSequence(t *testing.T) {
+	t.Parallel()
 	d := idling(t)
 	from, to := pair(t, d)
 	used := d.Table().Info().Bytes
@@ -67,6 +68,7 @@ func TestIdleLaneKeepsItsSequence(t *testing.T) {
 // TestIdleLaneWithoutReader: what nobody can retire is left as it is, and a lane
 // with messages is not idle.
 func TestIdleLaneWithoutReader(t *testing.T) {
+	t.Parallel()
 	d := idling(t)
 	from, to := pair(t, d)
 	send(t, from, b, "1")
@@ -86,6 +88,7 @@ func TestIdleLaneWithoutReader(t *testing.T) {
 // TestGiveBackUnderTraffic: messages come now and then, at about the time when
 // the lane is given back. None is lost and none is late.
 func TestGiveBackUnderTraffic(t *testing.T) {
+	t.Parallel()
 	d := idling(t)
 	from, to := bind(t, d, a), bind(t, d, b, skybus.WithWait(skybus.WaitPark))
 	got := make(chan skybus.Message)

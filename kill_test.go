@@ -273,6 +273,9 @@ func (k *killer) finish(role string) {
 func (v *victim) stopsSoon() {
 	v.k.t.Helper()
 	for end := time.Now().Add(patience); !v.p.Gone(); time.Sleep(time.Millisecond) {
+		if v.role != "kill reader" {
+			v.k.revive("kill reader") // writers wait for room
+		}
 		if time.Now().After(end) {
 			v.p.Signal(syscall.SIGQUIT)
 			v.k.t.Fatalf("the %s %d does not stop: %v", v.role, v.index, v.p.Wait())

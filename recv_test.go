@@ -196,6 +196,7 @@ func TestSeveralReceive(t *testing.T) {
 // TestGiveBackLeavesNoMapping: a lane that was given back and made anew is
 // mapped once, whatever calls receive from it.
 func TestGiveBackLeavesNoMapping(t *testing.T) {
+	t.Parallel()
 	d := open(t, skybus.Options{AllowUnknown: true, Limits: skybus.Limits{IdleAfter: time.Second}})
 	from, to := pair(t, d)
 	send(t, from, b, "one")

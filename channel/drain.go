@@ -269,6 +269,7 @@ func (d *Drain) Sweep() bool {
 			r = d.openLane(i)
 		}
 		if r != nil && r.Ready() && d.known[slot/64]>>(slot%64)&1 == 0 {
+			d.in.page.ready[slot/64].Or(1 << (slot % 64)) // what is polled has its bit, for the next reader too
 			d.activate(r)
 			found = true
 		}

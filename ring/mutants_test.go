@@ -20,7 +20,7 @@ const mutantVariable = "SKYBUS_MUTANT"
 
 // mutantSeeds is how many schedules the simulator tries with a mutant. The seed
 // is fixed, so that what catches it today does so tomorrow.
-const mutantSeeds = 300
+const mutantSeeds = 600
 
 // Each rule of the format is broken once at least, and a test must notice: this
 // is the test of the tests.
@@ -47,6 +47,8 @@ func TestMutantsAreCaught(t *testing.T) {
 				t.Errorf("%s in %s: it hangs instead of failing\n%s", m.name, m.file, tail(out))
 			case !strings.Contains(out, "--- FAIL: ") && !strings.Contains(out, "panic: "):
 				t.Errorf("%s in %s: it does not even run:\n%s", m.name, m.file, tail(out))
+			default:
+				t.Log(complaint(out))
 			}
 		})
 	}
@@ -128,6 +130,17 @@ func runChild(t *testing.T, m mutant, overlay string) (out string, passed bool) 
 	cmd.Env = append(os.Environ(), mutantVariable+"=1", "SKYBUS_SEED=1", seedsVariable+"="+strconv.Itoa(mutantSeeds))
 	data, err := cmd.CombinedOutput()
 	return string(data), err == nil
+}
+
+// complaint returns the line by which the mutant was caught.
+func complaint(out string) string {
+	for line := range strings.Lines(out) {
+		told := strings.Contains(line, "_test.go:") && !strings.Contains(line, ": seed ")
+		if told || strings.Contains(line, "DATA RACE") || strings.Contains(line, "panic: ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return tail(out)
 }
 
 // tail returns the last part of a long output.

@@ -118,7 +118,8 @@ func (p *producer) send() {
 	}
 }
 
-// layout maps the positions of the batch's records to their numbers.
+// layout maps the positions of the batch's records to their numbers, as far as
+// its headers can be read.
 func (p *producer) layout() map[uint64]uint64 {
 	seqs := map[uint64]uint64{}
 	seq := p.tx.NextSeq()
@@ -128,8 +129,8 @@ func (p *producer) layout() map[uint64]uint64 {
 			word = p.tx.first
 		}
 		h, err := parse(word, pos, pos, p.at.r.Size())
-		if err != nil {
-			p.w.giveUp("the batch itself: %w", err)
+		if err != nil || h.adv == 0 {
+			break // the readers will say what that is
 		}
 		if h.flags != flagPad {
 			seqs[pos] = seq

@@ -19,7 +19,6 @@
 // in batches of 32 40 -> 47. A round trip never sees the rest: there a burst is one message.
 #pragma once
 
-#include <immintrin.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -63,6 +62,19 @@ inline void futexWait(std::atomic<uint32_t>& word, uint32_t expected) {
 	syscall(SYS_futex, &word, FUTEX_WAIT, expected, &limit, nullptr, 0);
 }
 inline void futexWake(std::atomic<uint32_t>& word) { syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0); }
+
+// pause tells the processor that this is a polling loop; own asks for a line to write it.
+#if defined(__x86_64__)
+inline void pause() { __builtin_ia32_pause(); }
+inline void own(const char* line) { asm volatile("prefetchw %0" ::"m"(*line)); }
+#else
+inline void pause() {
+#if defined(__aarch64__)
+	asm volatile("yield");
+#endif
+}
+inline void own(const char* line) { __builtin_prefetch(line, 1); }
+#endif
 
 constexpr uint64_t recordSize(uint32_t n) { return headerSize + ((uint64_t(n) + 15) & ~uint64_t(15)); }
 constexpr uint64_t commitWord(uint64_t position, uint64_t flags, uint32_t n) {
@@ -121,10 +133,9 @@ public:
 	}
 
 private:
-	// own asks for the line that will be written soon, before the stores need it: the consumer has it from
-	// the last lap. Measured: a sixth more in batches, a third more without. Free where it is not supported.
+	// reserve asks for the line so far ahead before the stores need it: the consumer has it from the last
+	// lap. Measured: a sixth more in batches, a third more without.
 	static constexpr uint64_t ahead = 1024;
-	static void own(const char* line) { asm volatile("prefetchw %0" ::"m"(*line)); }
 
 	Header* header(uint64_t position) { return reinterpret_cast<Header*>(lane.data + (position & (capacity - 1))); }
 
@@ -150,7 +161,7 @@ private:
 
 	[[gnu::noinline]] void waitForRoom(uint64_t end) {
 		flush();
-		while (end - (released = lane.control.released.load(std::memory_order_acquire)) > capacity) _mm_pause();
+		while (end - (released = lane.control.released.load(std::memory_order_acquire)) > capacity) pause();
 	}
 
 	Lane& lane;
@@ -201,7 +212,7 @@ public:
 		if (sequence - looked > 1 && !plain) rest();
 		looked = sequence;
 		if (policy == peer::Wait::spin) {
-			while (empty()) _mm_pause();
+			while (empty()) pause();
 			return;
 		}
 		if (policy == peer::Wait::adaptive && linger()) return;
@@ -221,7 +232,7 @@ private:
 	}
 
 	static void rest() {
-		for (uint64_t end = peer::now() + restTime; peer::now() < end;) _mm_pause();
+		for (uint64_t end = peer::now() + restTime; peer::now() < end;) pause();
 	}
 
 	// linger polls for a while and says whether something came.
@@ -230,7 +241,7 @@ private:
 		do {
 			for (int i = 0; i < 16; i++) {
 				if (!empty()) return true;
-				_mm_pause();
+				pause();
 			}
 		} while (peer::now() < end);
 		return false;

@@ -40,6 +40,7 @@ func (c Case) Key() string { return c.Name + "-" + strconv.Itoa(c.Size) }
 // Role is what an implementation is in its case.
 type Role int
 
+// The roles.
 const (
 	Ours      Role = iota
 	Yardstick      // what the machine can do, written here without a product around it

@@ -61,6 +61,7 @@ func (m Measured) void(metric plan.Metric) string {
 // Outcome is what became of a figure.
 type Outcome string
 
+// The outcomes.
 const (
 	Pass Outcome = "PASS"
 	Miss Outcome = "MISS"

@@ -5,7 +5,8 @@
 //
 //	gosock unix|unix-64k|tcp|tcp-64k --mode throughput|latency --size 64
 //
-// The buffered form is a throughput baseline; in a round trip it flushes after every message.
+// The buffered form is a throughput baseline; in a round trip it flushes after every message. Messages are
+// read where the read buffer has them, so the largest has 64 KiB less its prefix.
 package main
 
 import (
@@ -82,7 +83,7 @@ func second(kind string, o *peer.Options) {
 	o.PinThread()
 	link := open(conn, kind)
 	if o.Latency() {
-		answer(link, o)
+		answer(link)
 		return
 	}
 	produce(link, o)
@@ -90,18 +91,19 @@ func second(kind string, o *peer.Options) {
 
 // link reads and writes whole messages.
 type link struct {
-	r     io.Reader
+	r     *bufio.Reader
 	w     io.Writer
 	flush func() error
 }
 
 // open gives the plain form a read buffer too: a careful program does not spend a system call on 4 bytes.
 func open(conn net.Conn, kind string) link {
+	r := bufio.NewReaderSize(conn, buffer)
 	if strings.HasSuffix(kind, "-64k") {
 		w := bufio.NewWriterSize(conn, buffer)
-		return link{bufio.NewReaderSize(conn, buffer), w, w.Flush}
+		return link{r, w, w.Flush}
 	}
-	return link{bufio.NewReaderSize(conn, buffer), conn, func() error { return nil }}
+	return link{r, conn, func() error { return nil }}
 }
 
 // send writes frame, whose first 4 bytes are room for the length.
@@ -111,18 +113,23 @@ func (l link) send(frame []byte) error {
 	return err
 }
 
-// receive fills frame with the next message and returns its payload.
-func (l link) receive(frame []byte) ([]byte, error) {
-	if _, err := io.ReadFull(l.r, frame[:prefix]); err != nil {
+// receive returns the next frame where the buffer has it: a third faster at 64 B than reading it out. It is
+// there until the next call.
+func (l link) receive() (frame []byte, err error) {
+	head, err := l.r.Peek(prefix)
+	if err != nil {
 		return nil, err
 	}
-	n := binary.LittleEndian.Uint32(frame)
-	if int(n) > len(frame)-prefix {
+	n := int(binary.LittleEndian.Uint32(head))
+	if n < 8 || n > buffer-prefix {
 		peer.Die("a message of %d bytes", n)
 	}
-	payload := frame[prefix : prefix+n]
-	_, err := io.ReadFull(l.r, payload)
-	return payload, err
+	frame, err = l.r.Peek(prefix + n)
+	if err != nil {
+		return nil, err
+	}
+	_, err = l.r.Discard(len(frame))
+	return frame, err
 }
 
 func produce(l link, o *peer.Options) {
@@ -136,39 +143,37 @@ func produce(l link, o *peer.Options) {
 }
 
 func consume(l link, o *peer.Options) float64 {
-	frame := make([]byte, prefix+o.Size)
 	m := peer.NewMeter(o)
 	for n := uint64(1); ; n++ {
-		payload, err := l.receive(frame)
+		frame, err := l.receive()
 		peer.Must("receive", err)
-		peer.Check(payload, n)
+		peer.Check(frame[prefix:], n)
 		if !m.Add() {
 			return m.PerSecond()
 		}
 	}
 }
 
-func answer(l link, o *peer.Options) {
-	frame := make([]byte, prefix+o.Size)
+func answer(l link) {
 	for {
-		payload, err := l.receive(frame)
+		frame, err := l.receive()
 		if err != nil {
 			return // the asker has enough
 		}
-		if l.send(frame[:prefix+len(payload)]) != nil || l.flush() != nil {
+		if l.send(frame) != nil || l.flush() != nil {
 			return
 		}
 	}
 }
 
 func ask(l link, o *peer.Options, h *peer.Histogram) float64 {
-	frame, reply := make([]byte, prefix+o.Size), make([]byte, prefix+o.Size)
+	frame := make([]byte, prefix+o.Size)
 	return peer.PingPong(o, h, func(n uint64) {
 		peer.Stamp(frame[prefix:], n)
 		peer.Must("send", l.send(frame))
 		peer.Must("flush", l.flush())
-		payload, err := l.receive(reply)
+		reply, err := l.receive()
 		peer.Must("receive", err)
-		peer.Check(payload, n)
+		peer.Check(reply[prefix:], n)
 	})
 }
