@@ -3,6 +3,7 @@
 package skybus_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -15,5 +16,21 @@ var roles = map[string]killtest.Role{}
 
 func TestMain(m *testing.M) {
 	killtest.Main(roles)
-	os.Exit(m.Run())
+	os.Exit(inFolder(m.Run))
+}
+
+// inFolder runs the tests with a folder of their own as the default root: the
+// examples open their domains as a program does.
+func inFolder(run func() int) int {
+	root, err := os.MkdirTemp("/dev/shm", "skybus-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(root)
+	if err := os.Setenv("SKYBUS_ROOT", root); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return run()
 }

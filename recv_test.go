@@ -218,7 +218,7 @@ func TestGiveBackLeavesNoMapping(t *testing.T) {
 		t.Errorf("received %+v", m)
 	}
 	drain(t, to)
-	if m := mappings(t, "l-00000101-00000201"); m != 1 {
+	if m := mappings(t, d.Table().Folder()+"/l-00000101-00000201"); m != 1 {
 		t.Errorf("the lane is mapped %d times", m)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/skybus-io/skybus/addr"
@@ -112,10 +111,10 @@ func (b *Binding) Bell() *shm.Doorbell { return &b.inbox.page.bell }
 func (b *Binding) Drain() (*Drain, error) { return b.t.NewDrain(b.addr) }
 
 // CountPark counts one wait of the reader's process that had to park, for the tools.
-func (b *Binding) CountPark() { atomic.AddUint64(&b.entry.parks, 1) }
+func (b *Binding) CountPark() { b.entry.parks.Add(1) }
 
 // CountSweep counts one sweep of the lanes.
-func (b *Binding) CountSweep() { atomic.AddUint64(&b.entry.sweeps, 1) }
+func (b *Binding) CountSweep() { b.entry.sweep.Add(1) }
 
 // Close gives the address back. Senders and Drain must be closed before.
 func (b *Binding) Close() {

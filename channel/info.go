@@ -221,7 +221,7 @@ func (t *Table) endpointInfo(e *endpointEntry) EndpointInfo {
 	bound, _ := t.locks.Bound(e.addr) // false where it cannot be asked
 	info := EndpointInfo{
 		Addr: addr.Addr(e.addr), Bound: bound, PID: e.pid.Load(), PIDNS: e.pidNS.Load(), Program: text(e.comm[:]),
-		Binds: e.binds.Load(), Parks: atomic.LoadUint64(&e.parks), Sweeps: atomic.LoadUint64(&e.sweeps),
+		Binds: e.binds.Load(), Parks: e.parks.Load(), Sweeps: e.sweep.Load(),
 	}
 	if at := e.since.Load(); at != 0 {
 		info.Since = time.Unix(0, at)

@@ -89,9 +89,9 @@ type endpointEntry struct {
 	since atomic.Int64  // Unix nanoseconds of the bind; 0 after a clean close
 	binds atomic.Uint64
 	comm  [commSize]byte // the binder's program name
-	parks, wakes, sweeps,
-	received uint64 // by the endpoint's reader, plain stores
-	_ [32]byte
+	parks atomic.Uint64  // waits that had to sleep
+	sweep atomic.Uint64  // sweeps of all lanes
+	_     [48]byte
 }
 
 const (

@@ -17,7 +17,7 @@ func TestRingThatIsChangedAtEveryStepNeverHangsNorPanics(t *testing.T) {
 	rng := testutil.Rand(t)
 	defer invariant.SetHook(nil)
 	rounds := 3000
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		rounds = 300
 	}
 	for range rounds {

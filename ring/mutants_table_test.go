@@ -82,6 +82,9 @@ var mutants = []mutant{
 	{"R7", "a record that was put back is released", "rx.go",
 		[]edit{{" || rec.end > x.pos ||", " ||"}}, "^TestRelease", false},
 
+	{"R7", "a rewind goes forward", "rx.go",
+		[]edit{{"if rec.end <= x.pos && x.start", "if x.start"}}, "^TestRewind", false},
+
 	{"R8", "nothing is flagged", "rx.go",
 		[]edit{{"pos < x.redel || h.flags", "h.flags"}}, bySimulator, false},
 	{"R8", "everything is flagged", "rx.go",

@@ -178,13 +178,16 @@ func (x *Rx) release(end uint64) bool {
 }
 
 // Rewind puts rec and what was taken after it back: they are taken again, rec
-// flagged redelivered if seen is set, because the user has seen it.
+// flagged redelivered if seen is set, because the user has seen it. A record that
+// was put back or released before stays where it is.
 func (x *Rx) Rewind(rec *Record, seen bool) {
 	x.redel = max(x.redel, x.start(rec))
 	if seen {
 		x.redel = max(x.redel, rec.end)
 	}
-	x.pos, x.seq = x.start(rec), rec.Seq
+	if rec.end <= x.pos && x.start(rec) >= x.released {
+		x.pos, x.seq = x.start(rec), rec.Seq
+	}
 }
 
 // start returns the position of rec's header.

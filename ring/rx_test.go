@@ -135,6 +135,26 @@ func TestReleaseOfARecordThatWasPutBackDoesNothing(t *testing.T) {
 	}
 }
 
+// Leases may be returned in any order; nothing is skipped and nothing comes that
+// was released.
+func TestRewindOfARecordThatIsNotTakenDoesNothing(t *testing.T) {
+	r, _, rx := three(t)
+	recs := take(t, rx, 3)
+	rx.Release(&recs[0], true)
+	rx.Rewind(&recs[1], false)
+	rx.Rewind(&recs[2], true) // put back already
+	if rx.Seq() != 2 || rx.Backlog() != 0 {
+		t.Errorf("the next is %d, backlog %d", rx.Seq(), rx.Backlog())
+	}
+	rx.Rewind(&recs[0], true) // released already
+	if rx.Seq() != 2 || r.marks.released.Load() != 32 {
+		t.Errorf("the next is %d, released %d", rx.Seq(), r.marks.released.Load())
+	}
+	if got := take(t, rx, 3); !slices.Equal(texts(got), []string{"two", "three"}) || !got[1].Redelivered {
+		t.Errorf("taken again: %q", texts(got))
+	}
+}
+
 // A producer may say that it sends something again.
 func TestFlagsOfTheProducerAreHandedOn(t *testing.T) {
 	r, _, rx := three(t)

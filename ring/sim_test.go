@@ -42,7 +42,7 @@ func seeds(t *testing.T, n uint64) uint64 {
 		}
 		return n
 	}
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		return n / 10
 	}
 	return n

@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv(envRoot, dir)
 			env.Setenv(envKey, "")
 			env.Setenv("TZ", "UTC")
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each of hundreds of commands takes a second
 			return err
 		},
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exit": exit, "until": until, "term": terminate},
