@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/skybus-io/skybus"
+	"github.com/skybus-io/skybus/internal/testutil"
 )
 
 // modelSizes are the sizes of messages: around the borders of a ring that
@@ -24,24 +25,38 @@ func FuzzModel(f *testing.F) {
 	f.Add([]byte("\x00\x01\x03\x00\x01\x05\x01\x01\x00\x04\x01\x11\x04\x01\x12\x06\x01\x00\x01\x01\x00"))
 	f.Add([]byte{0, 1, 0, 0, 1, 1, 3, 1, 0, 5, 1, 0x23, 5, 1, 0x33, 7, 1, 0, 8, 1, 0x21, 4, 1, 0x32, 6, 1, 0, 4, 1, 0xf0})
 	f.Add([]byte{5, 1, 0xf9, 5, 1, 0xf9, 0, 1, 15, 9, 1, 12, 8, 1, 0x53, 2, 1, 0, 6, 0, 0, 6, 1, 0, 4, 1, 0xff})
-	f.Fuzz(func(t *testing.T, ops []byte) {
-		root, err := os.MkdirTemp("/dev/shm", "skybus-test-")
-		if err != nil {
-			t.Fatal(err)
+	f.Fuzz(runModel)
+}
+
+// TestModel does random operations, more of them than fuzzing begins with.
+func TestModel(t *testing.T) {
+	rng := testutil.Rand(t)
+	for range 100 {
+		ops := make([]byte, 3*modelSteps)
+		for i := range ops {
+			ops[i] = byte(rng.Uint32())
 		}
-		defer os.RemoveAll(root)
-		m := newModel(t, root)
-		for n := 0; len(ops) >= 3 && n < modelSteps; n++ {
-			src, dst, how := int(ops[1])%modelEnds, int(ops[1]>>4)%modelEnds, int(ops[2])
-			if ops[1] < 16 { // most inputs of few bytes should do something
-				dst = (src + 1) % modelEnds
-			}
-			m.do(int(ops[0])%10, src, dst, how)
-			ops = ops[3:]
+		runModel(t, ops)
+	}
+}
+
+func runModel(t *testing.T, ops []byte) {
+	root, err := os.MkdirTemp("/dev/shm", "skybus-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(root)
+	m := newModel(t, root)
+	for n := 0; len(ops) >= 3 && n < modelSteps; n++ {
+		src, dst, how := int(ops[1])%modelEnds, int(ops[1]>>4)%modelEnds, int(ops[2])
+		if ops[1] < 16 { // most inputs of few bytes should do something
+			dst = (src + 1) % modelEnds
 		}
-		m.finish()
-		m.d.Close()
-	})
+		m.do(int(ops[0])%10, src, dst, how)
+		ops = ops[3:]
+	}
+	m.finish()
+	m.d.Close()
 }
 
 // do does operation what, from src or by dst.

@@ -19,6 +19,7 @@ import (
 // change runs f with the change lock held. The mutation count is odd
 // meanwhile: whoever finds it odd knows that its owner died, and tidies up.
 func (t *Table) change(f func() error) error {
+	step("table.lock")
 	if err := t.locks.Change(); err != nil {
 		return err
 	}

@@ -36,6 +36,10 @@ type Drain struct {
 	next   int // whose turn it is
 	swept  int // where the last sweep stopped
 
+	bySlot  []uint32 // entries of the lanes by slot, plus 1; of the first indexed ones while the table has epoch
+	indexed int
+	epoch   uint64
+
 	// OnDamage is called once for each lane that turns out to be damaged.
 	OnDamage func(src addr.Addr, err error)
 }
@@ -203,12 +207,29 @@ func (d *Drain) open(slot uint32) *Receiver {
 	if int(slot) < len(d.lanes) && d.lanes[slot] != nil && d.lanes[slot].rx != nil {
 		return d.lanes[slot]
 	}
-	for _, i := range d.t.lanesTo(d.in.addr) {
-		if e := d.t.lane(i); e.slot%MaxInboxLanes == slot {
-			return d.openLane(i)
-		}
+	if i, ok := d.entry(slot); ok {
+		return d.openLane(i)
 	}
 	return nil
+}
+
+// entry returns the entry of the lane that has a slot. An inbox may have
+// thousands of lanes, so it does not search them.
+func (d *Drain) entry(slot uint32) (i uint32, ok bool) {
+	if epoch := d.t.st.epoch.Load(); epoch != d.epoch {
+		d.bySlot, d.indexed, d.epoch = nil, 0, epoch
+	}
+	for all := d.t.lanesTo(d.in.addr); d.indexed < len(all); d.indexed++ {
+		s := int(d.t.lane(all[d.indexed]).slot % MaxInboxLanes)
+		if s >= len(d.bySlot) {
+			d.bySlot = append(d.bySlot, make([]uint32, s+1-len(d.bySlot))...)
+		}
+		d.bySlot[s] = all[d.indexed] + 1
+	}
+	if int(slot) >= len(d.bySlot) || d.bySlot[slot] == 0 {
+		return 0, false
+	}
+	return d.bySlot[slot] - 1, true
 }
 
 func (d *Drain) openLane(i uint32) *Receiver {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -33,13 +34,19 @@ type explorer struct {
 	seed  maphash.Seed
 	hash  maphash.Hash
 	path  []decision
-	stats struct{ states, runs, ends, cut, stuck int }
+	stats struct{ states, runs, ends, stuck int }
 }
 
 // A model is a number of actors around some shared memory.
 type model interface {
 	// reset puts the memory back to the start and returns the actors.
 	reset(e *explorer) []*actor
+	// blocked reports whether a cannot make its next step, and passed is told of
+	// the step that it makes.
+	blocked(a *actor) bool
+	passed(a *actor, site string)
+	// private are more steps that no other actor can notice.
+	private() []string
 	// shared writes the shared memory that the actors can see.
 	shared(h *maphash.Hash)
 	// end judges a state in which nobody can go on: what is wrong, or nothing.
@@ -73,6 +80,7 @@ type decision struct {
 	who    int
 	answer int
 	kill   bool
+	wake   bool // a parked actor, for no reason
 }
 
 const choiceSite = "choice" // followed by the number of answers
@@ -90,11 +98,11 @@ func (a *actor) checkpoint() { a.trail = 0 }
 // killed is what a dead actor's code panics with, to get out of its coroutine.
 type killed struct{}
 
-// private are steps whose store, or load, no other actor of the models can see
-// or change: they are made together with the step before.
-var private = map[string]bool{
-	"ring.tx.inner": true, "ring.tx.innerword": true, "ring.tx.tailzero": true, "ring.tx.tailseq": true,
-	"ring.tx.committed": true, "ring.rx.claimed": true, "ring.rx.done": true, "ring.walk": true,
+// private are steps whose store, or load, no other actor of any model can see or
+// change: they are made together with the step before.
+var private = []string{
+	"ring.tx.inner", "ring.tx.innerword", "ring.tx.tailzero", "ring.tx.tailseq",
+	"ring.tx.committed", "ring.rx.claimed", "ring.rx.done", "ring.walk",
 }
 
 func (a *actor) step(site string) {
@@ -159,27 +167,40 @@ func (e *explorer) reset() {
 
 func (e *explorer) apply(d decision) {
 	a := e.actors[d.who]
-	if d.kill {
+	switch {
+	case d.kill:
 		a.dead, e.died = true, true
+		return
+	case d.wake:
+		a.parked = nil
 		return
 	}
 	a.answer = d.answer
+	e.model.passed(a, a.site)
 	a.advance()
 }
 
-// choices lists what can happen next.
+// spurious lists what can happen at any time and must not be counted upon.
+func (e *explorer) spurious() (list []decision) {
+	for i, a := range e.actors {
+		if a.parked != nil && !a.dead {
+			list = append(list, decision{who: i, wake: true})
+		}
+	}
+	return list
+}
+
+// choices lists what can happen next. A choice is nobody else's business, so
+// nothing is tried before it.
 func (e *explorer) choices() (list []decision) {
 	for i, a := range e.actors {
-		if a.over || a.dead || a.parked != nil {
+		if a.over || a.dead || a.parked != nil || e.model.blocked(a) {
 			continue
 		}
-		answers := 1
 		if n, ok := strings.CutPrefix(a.site, choiceSite); ok {
-			answers = int(n[0] - '0')
+			return []decision{{who: i}, {who: i, answer: 1}}[:n[0]-'0']
 		}
-		for k := range answers {
-			list = append(list, decision{who: i, answer: k})
-		}
+		list = append(list, decision{who: i})
 		if a.mortal && !e.died {
 			list = append(list, decision{who: i, kill: true})
 		}
@@ -203,8 +224,9 @@ func (e *explorer) state() uint64 {
 func explore(t *testing.T, m model) *explorer {
 	e := &explorer{t: t, model: m, seen: map[uint64]bool{}, seed: maphash.MakeSeed()}
 	e.hash.SetSeed(e.seed)
+	hidden := append(m.private(), private...)
 	invariant.SetHook(func(site string) {
-		if e.cur != nil && !private[site] {
+		if e.cur != nil && !slices.Contains(hidden, site) {
 			e.cur.step(site)
 		}
 	})
@@ -213,45 +235,64 @@ func explore(t *testing.T, m model) *explorer {
 		for _, a := range e.actors {
 			a.stop()
 		}
+		e.actors = m.reset(e) // unlocks what the dead had locked
 		invariant.SetHook(nil)
 		shm.SetFutex(nil, nil)
 	}()
 	start := time.Now()
 	wrong := e.search()
-	t.Logf("%d states, %d runs, %d ends, %d with a message that waits for the timeout, %d cut off, %v",
-		e.stats.states, e.stats.runs, e.stats.ends, e.stats.stuck, e.stats.cut, time.Since(start).Round(time.Millisecond))
+	t.Logf("%d states, %d runs, %d ends, %d of them with a message that waits for the timeout, %v",
+		e.stats.states, e.stats.runs, e.stats.ends, e.stats.stuck, time.Since(start).Round(time.Millisecond))
 	if wrong != "" {
 		t.Errorf("%s after:%s", wrong, e.story())
 	}
 	return e
 }
 
+// replay takes the path from the start.
+func (e *explorer) replay() {
+	e.reset()
+	e.stats.runs++
+	for _, d := range e.path {
+		e.apply(d)
+	}
+}
+
+// isNew reports whether the state is met for the first time.
+func (e *explorer) isNew() bool {
+	state := e.state()
+	if e.seen[state] {
+		return false
+	}
+	e.seen[state] = true
+	e.stats.states++
+	return true
+}
+
+// judge has the model look at a state in which nobody can go on.
+func (e *explorer) judge() (wrong string) {
+	e.stats.ends++
+	wrong, stuck := e.model.end(e)
+	if stuck {
+		e.stats.stuck++
+	}
+	return wrong
+}
+
 // search goes through the tree of decisions, depth first.
 func (e *explorer) search() (wrong string) {
 	var open [][]decision // untried decisions at each point of the path
 	for {
-		e.reset()
-		e.stats.runs++
-		for _, d := range e.path {
-			e.apply(d)
-		}
-		for {
-			state := e.state()
-			if e.seen[state] {
-				break
-			}
-			e.seen[state] = true
-			e.stats.states++
+		e.replay()
+		for e.isNew() {
 			list := e.choices()
 			if len(list) == 0 {
-				e.stats.ends++
-				wrong, stuck := e.model.end(e)
-				if wrong != "" {
+				if wrong := e.judge(); wrong != "" {
 					return wrong
 				}
-				if stuck {
-					e.stats.stuck++
-				}
+				e.replay()
+			}
+			if list = append(list, e.spurious()...); len(list) == 0 {
 				break
 			}
 			open = append(open, list[1:])
@@ -260,14 +301,13 @@ func (e *explorer) search() (wrong string) {
 		}
 		for len(open) > 0 && len(open[len(open)-1]) == 0 {
 			open = open[:len(open)-1]
-			e.path = e.path[:len(e.path)-1]
+			e.path = e.path[:len(open)]
 		}
 		if len(open) == 0 {
 			return ""
 		}
 		last := len(open) - 1
-		e.path[last] = open[last][0]
-		open[last] = open[last][1:]
+		e.path[last], open[last] = open[last][0], open[last][1:]
 	}
 }
 
@@ -279,8 +319,11 @@ func (e *explorer) story() string {
 	for _, d := range path {
 		a := e.actors[d.who]
 		what := a.site
-		if d.kill {
-			what = "KILLED before " + what
+		switch {
+		case d.kill:
+			what = "is killed before " + what
+		case d.wake:
+			what = "wakes up for no reason"
 		}
 		fmt.Fprintf(&b, "\n  %-8s %s %d", a.name, what, d.answer)
 		e.apply(d)

@@ -128,15 +128,19 @@ func (s *Sender) attach() error {
 			s.t.pool.put(at.seg)
 			return err
 		}
-		end := tx.Err()
-		if end == nil || errors.Is(end, ring.ErrClosed) && !s.t.exists(s.e, at.gen+1) {
+		last := tx.Err() == nil || errors.Is(tx.Err(), ring.ErrClosed) && !s.t.exists(s.e, at.gen+1)
+		if last && tx.Err() != nil && !s.t.exists(s.e, at.gen) {
+			s.t.pool.put(at.seg)
+			return s.attach() // the consumer, which unlinks in order, has passed it and those behind it
+		}
+		if last {
 			s.tx, s.at, s.idle = tx, at, tx.Tail()
 			break
 		}
 		next, err := s.t.openSegment(s.e, at.gen+1)
 		s.t.pool.put(at.seg)
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && s.e.gen.Load() != at.gen:
+		case errors.Is(err, fs.ErrNotExist) && s.e.gen.Load() > at.gen:
 			return s.attach() // the consumer has passed both meanwhile
 		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%w: lane %s moved to generation %d: %w", ErrDamaged, s.t.FormatPair(s.pair), at.gen+1, err)

@@ -124,10 +124,7 @@ func (t *tailing) search(fromTail bool) error {
 		there[l.pair()] = true
 		w := t.watches[l.pair()]
 		if w == nil || !w.created.Equal(l.Created) {
-			var err error
-			if w, err = t.open(l, fromTail); err != nil {
-				return err
-			}
+			w = t.open(l, fromTail)
 		}
 		if err := t.giveUp(w, l.HeadSeq); err != nil {
 			return err
@@ -137,7 +134,9 @@ func (t *tailing) search(fromTail bool) error {
 	return nil
 }
 
-func (t *tailing) open(l *lane, fromTail bool) (*watched, error) {
+// open begins to look at a lane. One that cannot be opened is reported, and done
+// with.
+func (t *tailing) open(l *lane, fromTail bool) *watched {
 	w := &watched{pair: l.pair(), created: l.Created, end: l.NextSeq, seen: unknown}
 	switch {
 	case fromTail && l.NextSeq > 0:
@@ -160,7 +159,7 @@ func (t *tailing) open(l *lane, fromTail bool) (*watched, error) {
 		old.close()
 	}
 	t.watches[w.pair] = w
-	return w, nil
+	return w
 }
 
 // unknown is the sequence seen last where nothing was seen yet: what was taken
@@ -246,7 +245,7 @@ func (t *tailing) followAll(ctx context.Context) error {
 			_ = pause(ctx, tailPause) // the loop asks ctx itself
 		}
 	}
-	return nil
+	return t.search(false) // tells what was missed since
 }
 
 // round shows some messages of each lane; busy tells that there may be more.

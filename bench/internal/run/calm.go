@@ -56,18 +56,21 @@ func others(before, after usage, own, span time.Duration) float64 {
 	return float64(after.busy-before.busy-own) / float64(span)
 }
 
-// awaitCalm returns when the machine does next to nothing, or when patience is over.
-func awaitCalm(ctx context.Context, patience time.Duration) {
-	for end := time.Now().Add(patience); time.Now().Before(end) && ctx.Err() == nil; {
+// awaitCalm returns when the machine does next to nothing, or when patience is over. It returns how long it
+// has waited for others: nothing, if the machine was calm.
+func awaitCalm(ctx context.Context, patience time.Duration) (waited time.Duration) {
+	const look = 80 * time.Millisecond
+	for ; waited < patience && ctx.Err() == nil; waited += look {
 		before, ok := readUsage()
 		if !ok {
-			return
+			return waited
 		}
-		time.Sleep(80 * time.Millisecond)
+		time.Sleep(look)
 		if after, ok := readUsage(); !ok || after.busy-before.busy <= tick {
-			return
+			return waited
 		}
 	}
+	return waited
 }
 
 // disturbance watches one measurement.

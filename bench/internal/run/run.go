@@ -31,7 +31,7 @@ type Runner struct {
 	Rounds   int
 	Duration time.Duration
 	Pin      string        // CPUs of the two processes, "0,1"; empty: not pinned
-	Patience time.Duration // how long to wait for a calm machine before a measurement; 0: take what comes
+	Patience time.Duration // left to wait for a calm machine and to repeat what was disturbed; 0: take what comes
 	Log      io.Writer
 
 	Measured  int // measurements taken
@@ -98,24 +98,27 @@ func (r *Runner) Case(ctx context.Context, c plan.Case) ([]Series, error) {
 	return all, ctx.Err()
 }
 
-// attempts is how often a disturbed measurement is tried.
-const attempts = 3
+const (
+	attempts    = 3                // how often a disturbed measurement is tried
+	longestWait = 30 * time.Second // before one measurement
+)
 
 // calmly measures one implementation once, and again if others used the machine meanwhile.
 func (r *Runner) calmly(ctx context.Context, p workshop.Program, c plan.Case, impl plan.Impl) (line result.Line, err error) {
 	r.Measured++
 	for attempt := 1; ; attempt++ {
-		awaitCalm(ctx, r.Patience)
+		r.Patience -= awaitCalm(ctx, min(r.Patience, longestWait))
 		w := watch()
 		var own time.Duration
 		line, own, err = r.once(ctx, p, c, impl)
-		if err != nil || r.Patience == 0 || !w.found(own) {
+		if err != nil || !w.found(own) {
 			return line, err
 		}
-		if attempt == attempts {
+		if attempt == attempts || r.Patience <= 0 {
 			r.Disturbed++
 			return line, nil
 		}
+		r.Patience -= time.Since(w.began)
 	}
 }
 

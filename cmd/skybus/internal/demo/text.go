@@ -25,15 +25,7 @@ func messages(n uint64) string {
 	return grouped(n) + " messages"
 }
 
-// times writes a number of times.
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return strconv.Itoa(n) + " times"
-}
-
-// short writes a delay with three digits at most.
+// short writes a delay with two or three digits.
 func short(d time.Duration) string {
 	v, unit := float64(d), "ns"
 	for _, next := range []string{"us", "ms", "s"} {

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build skybus_steps
+
+package channel
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/skybus-io/skybus/internal/testutil"
+)
+
+// A mutant is a mistake that can be made in the code, and the test that finds it.
+type mutant struct {
+	name     string
+	file     string // below the module's root
+	old, new string // statements; the old ones stand in the file once
+	test     string
+}
+
+// mutantVariable picks a mutant in a binary that holds all of them.
+const mutantVariable = "SKYBUS_TEST_MUTANT"
+
+var mutants = []mutant{
+	{
+		"the writer ends the episode", "shm/doorbell_unsafe.go",
+		"*last = e\n\tb.Ring()", "*last = e\nb.sleeping.CompareAndSwap(e, 0)\nb.Ring()",
+		"TestDoorbellExploredSoak",
+	}, {
+		"a writer that has rung once rings no more", "shm/doorbell_unsafe.go",
+		"*last = e\n\tb.Ring()", "if *last == 0 {\nb.Ring()\n}\n*last = e",
+		"TestDoorbellExploredOneWriter",
+	}, {
+		"waking without counting", "shm/doorbell_unsafe.go",
+		"b.count.Add(1)", "",
+		"TestDoorbellExploredSoak",
+	}, {
+		"the bell before the bit", "channel/inbox.go",
+		"if w.Load()&bit == 0 {\n\t\tstep(\"inbox.setbit\")\n\t\tw.Or(bit)\n\t\tnews = true\n\t}\n\trang = p.bell.Notify(last)",
+		"rang = p.bell.Notify(last)\nif w.Load()&bit == 0 {\nstep(\"inbox.setbit\")\nw.Or(bit)\nnews = true\n}",
+		"TestDoorbellExploredSoak",
+	}, {
+		"the bit before the commit", "channel/sender.go",
+		"s.tx.Commit()", "s.to.page.announce(s.slot, &s.rung)\ns.tx.Commit()\ns.claims, s.batch = 0, 0\nreturn",
+		"TestDoorbellExploredSoak",
+	}, {
+		"the bit is cleared after the look", "channel/drain.go",
+		"d.clear(r.slot)\n\tif r.Ready() {\n\t\tr.empty = 0\n\t\treturn false\n\t}",
+		"if r.Ready() {\nr.empty = 0\nreturn false\n}\nd.clear(r.slot)",
+		"TestDoorbellExploredSoak",
+	}, {
+		"a lane that is not there is looked for once", "channel/drain.go",
+		"r = d.open(slot) // its writer may have made it before it saw the bit gone", "",
+		"TestGiveBackExplored",
+	}, {
+		"a retired lane is not looked at again", "channel/drain.go",
+		"if again := d.open(r.slot); again != nil && again.Ready() {\n\t\t\td.activate(again)\n\t\t}", "",
+		"TestGiveBackExplored",
+	}, {
+		"the look for a waiting producer before the release", "channel/receiver.go",
+		"if r.rx != nil && r.rx.Release(rec, now) {\n\t\tr.freed()\n\t}",
+		"if r.rx != nil {\nr.freed()\nr.rx.Release(rec, now)\n}",
+		"TestRoomExplored",
+	}, {
+		"retiring in the wrong order", "channel/giveback.go",
+		"step(\"channel.idle\")\n\t\tr.e.state.Store(laneIdle)\n\t\tstep(\"channel.next\")\n\t\tr.e.gen.Store(r.at.gen + 1)",
+		"r.e.gen.Store(r.at.gen + 1)\nstep(\"channel.idle\")\nr.e.state.Store(laneIdle)",
+		"TestKilledAtEveryStep/retire",
+	}, {
+		"MOVED before there is a generation to move to", "channel/sender.go",
+		"err := s.t.change(func() error {\n\t\tif err := s.t.afford(s.pair, size, false); err != nil {\n\t\t\treturn err\n\t\t}\n\t\tvar err error",
+		"seq := s.tx.NextSeq()\ns.tx.Move()\nerr := s.t.change(func() error {\nvar err error\n_ = seq",
+		"TestKilledAtEveryStep/grow",
+	}, {
+		"no new epoch after a death", "channel/change.go",
+		"t.st.epoch.Add(1) // a lane may have come to an entry that the indexes have passed", "",
+		"TestKilledAtEveryStep/slot-reuse",
+	}, {
+		"the entry behind the last is not tidied up", "channel/change.go",
+		"if err := t.recoverUncounted(); err != nil {\n\t\treturn err\n\t}", "",
+		"TestKilledAtEveryStep/first-send",
+	}, {
+		"a consumer falls two generations behind", "channel/receiver.go",
+		"e.gen.Store(at.gen)", "",
+		"TestKilledAtEveryStep/follow-lagging",
+	}, {
+		"a generation is unlinked before it is left", "channel/receiver.go",
+		"r.releaseAll()\n\tnext, err := r.t.openSegment(r.e, r.at.gen+1)",
+		"_ = os.Remove(r.at.seg.Path())\nr.releaseAll()\nnext, err := r.t.openSegment(r.e, r.at.gen+1)",
+		"TestKilledAtEveryStep/follow",
+	},
+}
+
+// TestMutantsAreFound makes mistakes and checks that the tests of crashes and
+// interleavings notice every one of them.
+func TestMutantsAreFound(t *testing.T) {
+	binary := buildMutants(t)
+	for _, m := range mutants {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(binary, "-test.run", "^"+strings.ReplaceAll(m.test, "/", "$/^")+"$", "-test.timeout", "2m")
+			cmd.Env = append(os.Environ(), mutantVariable+"="+m.name)
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "--- FAIL: "+m.test) {
+				t.Errorf("%s did not find it (%v):\n%s", m.test, err, out)
+			}
+		})
+	}
+}
+
+// buildMutants builds the tests of this package from sources that hold every
+// mutant, each behind a condition.
+func buildMutants(t *testing.T) string {
+	tool, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("there is no go command to build the mutants with")
+	}
+	dir := testutil.Dir(t)
+	replace := map[string]string{}
+	root := filepath.Dir(must(os.Getwd())(t))
+	texts := map[string]string{}
+	for _, m := range mutants {
+		if texts[m.file] == "" {
+			texts[m.file] = string(must(os.ReadFile(filepath.Join(root, m.file)))(t))
+		}
+		texts[m.file] = m.apply(t, texts[m.file])
+	}
+	for _, pkg := range []string{"shm", "channel"} {
+		texts[pkg+"/mutant.go"] = fmt.Sprintf("package %s\n\nimport \"os\"\n\nvar mutant = os.Getenv(%q)\n", pkg, mutantVariable)
+	}
+	for file, text := range texts {
+		name := filepath.Join(dir, strings.ReplaceAll(file, "/", "-"))
+		check(t, os.WriteFile(name, []byte(text), 0o600))
+		replace[filepath.Join(root, file)] = name
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	check(t, os.WriteFile(overlay, must(json.Marshal(map[string]any{"Replace": replace}))(t), 0o600))
+	binary := filepath.Join(dir, "mutants.test")
+	out, err := exec.Command(tool, "test", "-c", "-tags", "skybus_steps", "-vet=off", "-overlay", overlay, "-o", binary, ".").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build the mutants: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// apply puts the mistake beside what is right.
+func (m mutant) apply(t *testing.T, text string) string {
+	t.Helper()
+	if n := strings.Count(text, m.old); n != 1 {
+		t.Fatalf("%s has the statements of mutant %q %d times: %s", m.file, m.name, n, m.old)
+	}
+	return strings.Replace(text, m.old, fmt.Sprintf("if mutant == %q {\n%s\n} else {\n%s\n}", m.name, m.new, m.old), 1)
+}
