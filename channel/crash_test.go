@@ -74,15 +74,17 @@ func TestKilledAtEveryStep(t *testing.T) {
 	top := testutil.Dir(t)
 	visited := &sites{died: map[string]int{}}
 	rng := testutil.Rand(t)
+	ran := 0
 	for i := range scenarios {
 		s := &scenarios[i]
 		t.Run(s.name, func(t *testing.T) {
+			ran++
 			c := &crash{t: t, scenario: s, top: filepath.Join(top, s.name), visited: visited}
 			check(t, os.Mkdir(c.top, 0o700))
 			c.all(rng)
 		})
 	}
-	if !t.Failed() {
+	if !t.Failed() && ran == len(scenarios) { // -run may have picked some
 		visited.complete(t)
 	}
 }

@@ -93,7 +93,7 @@ func (m *bellModel) writer(k int, s *Sender) *actor {
 	}
 	a.local = func(h *maphash.Hash) {
 		maphash.WriteComparable(h, [3]uint64{s.tx.Tail(), s.tx.NextSeq(), uint64(m.sent[k])})
-		maphash.WriteComparable(h, s.rung == m.reader.episode)
+		maphash.WriteComparable(h, [2]bool{s.rung == m.reader.episode, s.rung == 0})
 	}
 	return a
 }

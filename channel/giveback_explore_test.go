@@ -98,7 +98,7 @@ func (m *giveBackModel) produce(a *actor) {
 
 func (m *giveBackModel) producerState(h *maphash.Hash) {
 	maphash.WriteComparable(h, [4]uint64{m.s.tx.NextSeq(), uint64(m.sent), uint64(m.s.at.gen), m.s.idle})
-	maphash.WriteComparable(h, [2]bool{m.s.rung == m.reader.episode, m.s.at.seg == nil})
+	maphash.WriteComparable(h, [3]bool{m.s.rung == m.reader.episode, m.s.rung == 0, m.s.at.seg == nil})
 }
 
 // blocked: the change lock is held by another one.

@@ -24,6 +24,9 @@ type mutant struct {
 	test     string
 }
 
+// andThen ends statements that do not replace the old ones but precede them.
+const andThen = "\n// and then\n"
+
 // mutantVariable picks a mutant in a binary that holds all of them.
 const mutantVariable = "SKYBUS_TEST_MUTANT"
 
@@ -53,7 +56,7 @@ var mutants = []mutant{
 		"the bit is cleared after the look", "channel/drain.go",
 		"d.clear(r.slot)\n\tif r.Ready() {\n\t\tr.empty = 0\n\t\treturn false\n\t}",
 		"if r.Ready() {\nr.empty = 0\nreturn false\n}\nd.clear(r.slot)",
-		"TestDoorbellExploredSoak",
+		"TestDoorbellExploredOneWriter",
 	}, {
 		"a lane that is not there is looked for once", "channel/drain.go",
 		"r = d.open(slot) // its writer may have made it before it saw the bit gone", "",
@@ -74,8 +77,7 @@ var mutants = []mutant{
 		"TestKilledAtEveryStep/retire",
 	}, {
 		"MOVED before there is a generation to move to", "channel/sender.go",
-		"err := s.t.change(func() error {\n\t\tif err := s.t.afford(s.pair, size, false); err != nil {\n\t\t\treturn err\n\t\t}\n\t\tvar err error",
-		"seq := s.tx.NextSeq()\ns.tx.Move()\nerr := s.t.change(func() error {\nvar err error\n_ = seq",
+		"var next segment", "s.tx.Move()" + andThen,
 		"TestKilledAtEveryStep/grow",
 	}, {
 		"no new epoch after a death", "channel/change.go",
@@ -90,10 +92,21 @@ var mutants = []mutant{
 		"e.gen.Store(at.gen)", "",
 		"TestKilledAtEveryStep/follow-lagging",
 	}, {
-		"a generation is unlinked before it is left", "channel/receiver.go",
-		"r.releaseAll()\n\tnext, err := r.t.openSegment(r.e, r.at.gen+1)",
-		"_ = os.Remove(r.at.seg.Path())\nr.releaseAll()\nnext, err := r.t.openSegment(r.e, r.at.gen+1)",
-		"TestKilledAtEveryStep/follow",
+		"a retired lane's file goes before the lane is idle", "channel/giveback.go",
+		"retired = true", "_ = os.Remove(r.at.seg.Path())" + andThen,
+		"TestKilledAtEveryStep/retire",
+	}, {
+		"a lane is live again before it has a file", "channel/giveback.go",
+		"size := uint64(firstRing)", "s.e.state.Store(laneLive)" + andThen,
+		"TestKilledAtEveryStep/reopen-retired",
+	}, {
+		"a new lane is live before it has a file", "channel/change.go",
+		"seg, err := t.createLane(e, 1, size, 1)", "e.state.Store(laneLive)" + andThen,
+		"TestKilledAtEveryStep/slot-reuse",
+	}, {
+		"half a channel counts as one", "channel/admin.go",
+		"delete(have, key)", "c.Half = false" + andThen,
+		"TestKilledAtEveryStep/configure",
 	},
 }
 
@@ -132,7 +145,7 @@ func buildMutants(t *testing.T) string {
 		texts[m.file] = m.apply(t, texts[m.file])
 	}
 	for _, pkg := range []string{"shm", "channel"} {
-		texts[pkg+"/mutant.go"] = fmt.Sprintf("package %s\n\nimport \"os\"\n\nvar mutant = os.Getenv(%q)\n", pkg, mutantVariable)
+		texts[pkg+"/mutant.go"] = fmt.Sprintf("package %s\n\nimport \"os\"\n\nvar mutated = os.Getenv(%q)\n", pkg, mutantVariable)
 	}
 	for file, text := range texts {
 		name := filepath.Join(dir, strings.ReplaceAll(file, "/", "-"))
@@ -155,5 +168,9 @@ func (m mutant) apply(t *testing.T, text string) string {
 	if n := strings.Count(text, m.old); n != 1 {
 		t.Fatalf("%s has the statements of mutant %q %d times: %s", m.file, m.name, n, m.old)
 	}
-	return strings.Replace(text, m.old, fmt.Sprintf("if mutant == %q {\n%s\n} else {\n%s\n}", m.name, m.new, m.old), 1)
+	form := "if mutated == %q {\n%s\n} else {\n%s\n}"
+	if strings.HasSuffix(m.new, andThen) {
+		form = "if mutated == %q {\n%s\n}\n%s"
+	}
+	return strings.Replace(text, m.old, fmt.Sprintf(form, m.name, m.new, m.old), 1)
 }

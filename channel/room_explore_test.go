@@ -80,12 +80,13 @@ func (m *roomModel) produce(a *actor) {
 
 func (m *roomModel) producerState(h *maphash.Hash) {
 	maphash.WriteComparable(h, [4]uint64{m.s.tx.Tail(), m.s.tx.NextSeq(), uint64(m.sent), uint64(m.s.waits)})
-	maphash.WriteComparable(h, m.s.rung == m.consumer.episode)
+	maphash.WriteComparable(h, [2]bool{m.s.rung == m.consumer.episode, m.s.rung == 0})
 }
 
 func (m *roomModel) consumerState(h *maphash.Hash) {
 	m.consumer.state(h)
-	maphash.WriteComparable(h, m.consumer.drain.lanes[0].rung == m.producer.episode)
+	rung := m.consumer.drain.lanes[0].rung
+	maphash.WriteComparable(h, [2]bool{rung == m.producer.episode, rung == 0})
 }
 
 func (m *roomModel) private() []string { return nil }

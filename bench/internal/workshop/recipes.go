@@ -161,7 +161,7 @@ func iceoryx2(ctx context.Context, s *Shop) (p Program, err error) {
 	dir, target := s.source("peers", "iceoryx2"), s.out("iceoryx2")
 	s.say("building iceoryx2's program (minutes at the first time)")
 	env := []string{"CARGO_TARGET_DIR=" + target}
-	if _, err := s.run(ctx, dir, env, "cargo", "build", "--release", "--locked", "--quiet"); err != nil {
+	if _, err := s.run(ctx, dir, env, "cargo", "build", "--release", "--quiet"); err != nil {
 		return p, err
 	}
 	p.Command = []string{filepath.Join(target, "release", "bench-iceoryx2")}
