@@ -47,10 +47,10 @@ func (t *Table) Bind(a addr.Addr) (*Binding, error) {
 
 func (t *Table) mayBind(a addr.Addr) error {
 	if a.IsNone() || !t.cfg.Template.Contains(a) {
-		return fmt.Errorf("bind %s: no address that template %s can name", t.Format(a), t.cfg.Template)
+		return fmt.Errorf("%s: no address that template %s can name", t.Format(a), t.cfg.Template)
 	}
 	if _, known := t.findEndpoint(a); !known && t.Strict() {
-		return fmt.Errorf("bind %s: %w: no channel with it is configured, and domain %d is strict", t.Format(a), ErrNoRoute, t.key)
+		return fmt.Errorf("%s: %w: no channel with it is configured, and domain %d is strict", t.Format(a), ErrNoRoute, t.key)
 	}
 	return nil
 }

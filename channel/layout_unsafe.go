@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/skybus-io/skybus/ring"
 	"github.com/skybus-io/skybus/shm"
 )
 
@@ -31,8 +32,8 @@ const (
 	inboxWords  = 256 // bitmap words: 16,384 lanes
 	inboxSize   = pageSize
 
-	laneMarksAt    = 128 // consumer's line
-	laneProducerAt = 256 // producer's line
+	laneMarksAt    = 128 // the ring's marks: the consumer's line, and 8 bytes of the producer's
+	laneProducerAt = 264 // the rest of the producer's line
 	laneDataAt     = pageSize
 	descSize       = 96
 	reasonSize     = 80
@@ -192,11 +193,11 @@ type laneBody struct {
 	_        [64]byte
 }
 
-// laneProducer is the producer's line of a lane segment.
+// laneProducer is the producer's line of a lane segment, behind the ring's mark.
 type laneProducer struct {
 	_       structs.HostLayout
 	waiting atomic.Uint32 // episode of a wait for room, 0: nobody waits; written by the producer
-	_       [124]byte
+	_       [116]byte
 }
 
 var (
@@ -211,7 +212,8 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(laneEntry{}.cons)-384]
 	_ = [1]struct{}{}[unsafe.Sizeof(inboxPage{})-inboxSize]
 	_ = [1]struct{}{}[unsafe.Offsetof(inboxPage{}.ready)-inboxBitsAt]
-	_ = [1]struct{}{}[unsafe.Sizeof(laneProducer{})-128]
+	_ = [1]struct{}{}[laneProducerAt-laneMarksAt-ring.MarksSize]
+	_ = [1]struct{}{}[unsafe.Sizeof(laneProducer{})-120]
 )
 
 // bodyBytes and bodyOf turn a kind's part of the header into bytes and back.

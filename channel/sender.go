@@ -242,16 +242,18 @@ func (s *Sender) commit() {
 	c.bytes += s.batch
 	s.claims, s.batch = 0, 0
 	s.ticks++
-	if news, rang := s.to.page.announce(s.slot, &s.rung); news || s.ticks&1023 == 0 {
+	if news, rang := s.to.page.announce(s.slot, &s.rung); news || s.ticks&1023 == 1 {
 		s.stamp(rang)
 	}
 }
 
-// stamp notes the time of activity: when the reader had to be told, and now and
-// then while the lane is busy. A clock costs as much as a message.
+// stamp notes the time of activity and how full the lane is: at the first
+// message, when the reader had to be told, now and then while the lane is busy,
+// and in the end. A clock costs as much as a message.
 func (s *Sender) stamp(rang bool) {
 	c := &s.e.prod
 	c.active = time.Now().UnixNano()
+	c.highWater = max(c.highWater, s.tx.Used())
 	if rang {
 		c.wakes++
 	}
@@ -476,6 +478,9 @@ func (s *Sender) Close() {
 	defer s.mu.Unlock()
 	if s.at.seg != nil {
 		s.abort()
+		if s.ticks > 0 {
+			s.stamp(false)
+		}
 		s.at.prod.waiting.Store(0)
 		s.detach()
 	}

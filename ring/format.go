@@ -11,7 +11,7 @@ import (
 // Sizes in bytes.
 const (
 	HeaderSize = 16      // commit word and sequence (R1)
-	MarksSize  = 16      // released and claimed
+	MarksSize  = 136     // released and claimed, and on a line of its own writing
 	MinSize    = 1 << 10 // smallest region
 	MaxSize    = 1 << 30 // largest region
 	align      = 16

@@ -147,13 +147,13 @@ func TestSizesAreRoundedUp(t *testing.T) {
 }
 
 func TestRegionRefusesOtherMemory(t *testing.T) {
-	marks, data := make([]byte, 64), make([]byte, 4096)
+	marks, data := make([]byte, 256), make([]byte, 4096)
 	cases := map[string]struct{ marks, data []byte }{
 		"no data":              {marks, nil},
 		"too small":            {marks, data[:512]},
 		"no power of two":      {marks, data[:3072]},
 		"data not 16-aligned":  {marks, data[8 : 8+2048]},
-		"marks too short":      {marks[:15], data},
+		"marks too short":      {marks[:MarksSize-1], data},
 		"marks not 8-aligned":  {marks[4:], data},
 		"no marks":             {nil, data},
 		"data aligned to byte": {marks, data[1 : 1+1024]},

@@ -117,7 +117,11 @@ var mutants = []mutant{
 		[]edit{{"c.w.lastSeq = c.rx.Seq() - 1\n", "c.w.lastSeq = c.rx.Seq() - 1\n\tc.w.gen = c.at.gen + 1\n"}}, bySimulator, false},
 
 	{"R12", "a watcher does not look a second time", "watcher.go",
-		[]edit{{"return w.r.marks.released.Load() > w.pos", "return false"}}, bySimulator, false},
+		[]edit{{"return w.r.marks.writing.Load() > w.pos+w.r.Size()", "return false"}}, bySimulator, false},
+	{"R12", "the producer writes before it says so", "tx.go",
+		[]edit{{"\t\tt.announce(at + pad + rec)\n", "\t\t_ = pad\n"}}, bySimulator, false},
+	{"R12", "the first record of a batch is written before it is announced", "tx.go",
+		[]edit{{"\tt.r.marks.writing.Store(t.mark)\n", "\tif t.n > 0 {\n\t\tt.r.marks.writing.Store(t.mark)\n\t}\n"}}, bySimulator, false},
 	{"R12", "a watcher that is always overtaken believes its copy", "watcher.go",
 		[]edit{{"for range lookTries {\n\t\trec, h, err := w.copyNext(buf)", "for n := range lookTries {\n\t\trec, h, err := w.copyNext(buf)"},
 			{"case w.overtaken():", "case n+1 < lookTries && w.overtaken():"}}, "^TestWatcher", false},

@@ -9,19 +9,22 @@ import (
 	"unsafe"
 )
 
-// A Region is the memory of one ring: its data and the two marks.
+// A Region is the memory of one ring: its data and the marks.
 type Region struct {
 	data  []byte
 	marks *marks
 }
 
-// marks is the consumer's line (R6). Both words only grow.
+// marks are the consumer's line (R6) and the producer's. All words only grow.
 type marks struct {
 	released atomic.Uint64 // written by the consumer, read by producer and watchers
 	claimed  atomic.Uint64 // written by the consumer, read at attach
+	_        [112]byte
+	writing  atomic.Uint64 // written by the producer, read by watchers: nothing at or beyond it has been written (R12)
 }
 
 var _ = [1]struct{}{}[unsafe.Offsetof(marks{}.claimed)-8]
+var _ = [1]struct{}{}[unsafe.Offsetof(marks{}.writing)-128]
 var _ = [1]struct{}{}[unsafe.Sizeof(marks{})-MarksSize]
 
 // NewRegion puts a ring together from data, whose length must be a power of two
@@ -72,6 +75,7 @@ func (r Region) takenTo() uint64 {
 func (r Region) Format(seq uint64) {
 	r.marks.released.Store(0)
 	r.marks.claimed.Store(0)
+	r.marks.writing.Store(0)
 	*r.seq(0) = seq
 	atomic.StoreUint64(r.word(0), 0)
 }

@@ -17,6 +17,7 @@ type Tx struct {
 	head  uint64 // where the next record goes; == tail when nothing is claimed
 	limit uint64 // released + C - 16 as last seen: a batch may end here (R3)
 	seen  uint64 // released as last seen (R6)
+	mark  uint64 // writing as stored: nothing at or beyond it has been written (R12)
 	seq   uint64 // sequence of the next record
 	first uint64 // commit word of the batch, kept back until Commit (R5)
 	n     uint64 // records claimed
@@ -34,6 +35,10 @@ func AttachTx(r Region) (*Tx, error) {
 	}
 	t.tail, t.head, t.seq, t.end = w.tail, w.tail, w.next, w.end
 	t.limit = t.seen + r.Size() - HeaderSize
+	// What the last producer announced holds on, unless it is no mark of this place.
+	if m := r.marks.writing.Load(); m >= t.tail+HeaderSize && m <= t.seen+r.Size() {
+		t.mark = m
+	}
 	return t, nil
 }
 
@@ -69,6 +74,9 @@ func (t *Tx) Claim(n int) ([]byte, error) {
 			return nil, err
 		}
 	}
+	if at+pad+rec+HeaderSize > t.mark {
+		t.announce(at + pad + rec)
+	}
 	if pad != 0 { // R4
 		t.put(at, commitWord(at, flagPad, 0))
 		at += pad
@@ -96,6 +104,18 @@ func (t *Tx) put(pos, word uint64) {
 		invariant.Step("ring.tx.innerword")
 	}
 	*t.r.word(pos) = word
+}
+
+// announce raises `writing` before anything up to end, or the tail header behind
+// it, is written: watchers judge by it whether what they copied was still whole
+// (R12). Steps of C/8 keep it off the path of a single message.
+func (t *Tx) announce(end uint64) {
+	if invariant.Enabled {
+		invariant.Step("ring.tx.writing")
+	}
+	t.mark = min(end+HeaderSize+t.r.Size()/8, t.limit+HeaderSize)
+	t.r.marks.writing.Store(t.mark)
+	t.r.marks.writing.Load() // plain stores stay behind an acquiring load, on arm64 too
 }
 
 // refuse says why a claim of that size cannot be.

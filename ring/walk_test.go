@@ -107,6 +107,30 @@ func TestWatcherFromTheTailSeesWhatComes(t *testing.T) {
 	}
 }
 
+// A receiver that is quicker than the watcher takes nothing from it, until the
+// producer needs the room.
+func TestWatcherSeesWhatWasReleasedAndNotYetOverwritten(t *testing.T) {
+	r := region(t, MinSize, 1)
+	tx, rx := both(t, r)
+	w, err := NewWatcher(r, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lap := range 20 {
+		for range 10 {
+			send(t, tx, "here and gone")
+			take(t, rx, 1)
+			rx.ReleaseAll()
+		}
+		for i := range 10 {
+			rec, missed, ok, err := w.Next(nil)
+			if !ok || err != nil || missed != 0 || rec.Seq != uint64(lap*10+i+1) || string(rec.Data) != "here and gone" {
+				t.Fatalf("record %d: %+v, %d missed, %v, %v", lap*10+i+1, rec, missed, ok, err)
+			}
+		}
+	}
+}
+
 // A watcher that sleeps is told how many records it has missed, whatever number
 // the ring begins with.
 func TestWatcherCountsWhatItMissed(t *testing.T) {

@@ -9,8 +9,9 @@ import (
 )
 
 // A Watcher follows a ring without taking part in it: it writes nothing, so it
-// can slow down neither side, and it misses records that were released before
-// it came to them. One goroutine may use it.
+// can slow down neither side. It sees records that were released, too, until the
+// producer comes to overwrite them; what is overwritten before it came to it,
+// it misses. One goroutine may use it.
 type Watcher struct {
 	r      Region
 	pos    uint64
@@ -40,8 +41,8 @@ func (w *Watcher) Seq() uint64 { return w.seq }
 
 // Next copies the next record's payload into buf's memory, grown if need be, and returns it as rec.Data, with
 // the number of records missed before it. ok is false when nothing more is
-// committed, or when the consumer passes each record before it is copied: a
-// later call may do better. Errors: ErrMoved, ErrClosed, ErrDamaged.
+// committed, or when each record is overwritten before it is copied: a later
+// call may do better. Errors: ErrMoved, ErrClosed, ErrDamaged.
 func (w *Watcher) Next(buf []byte) (rec Record, missed uint64, ok bool, err error) {
 	for range lookTries {
 		rec, h, err := w.copyNext(buf)
@@ -97,11 +98,11 @@ func (w *Watcher) copyNext(buf []byte) (rec Record, h header, err error) {
 	return Record{Data: data, Seq: seq, Flags: uint8(h.flags), end: w.pos + h.adv, adv: uint32(h.adv)}, h, nil
 }
 
-// overtaken reports whether `released` has passed pos: what was read there may
-// have been overwritten meanwhile (R12).
+// overtaken reports whether the producer has come to within a lap of pos: what
+// was read there may have been overwritten meanwhile (R12).
 func (w *Watcher) overtaken() bool {
 	w.fence.Add(1) // the copy's plain loads stay before the load that judges them, on arm64 too
-	return w.r.marks.released.Load() > w.pos
+	return w.r.marks.writing.Load() > w.pos+w.r.Size()
 }
 
 // gap returns the number of records missed and not yet reported.
