@@ -140,7 +140,7 @@ func moduleRoot() (string, error) {
 		return "", err
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-	if err != nil || !strings.HasPrefix(string(text), "module github.com/skybus-io/skybus/bench\n") {
+	if err != nil || !strings.Contains("\n"+string(text), "\nmodule github.com/skybus-io/skybus/bench\n") {
 		return "", fmt.Errorf("%s is not the bench directory: run this there", dir)
 	}
 	return dir, nil

@@ -124,7 +124,7 @@ public:
 			return;
 		}
 		header(first)->word.store(firstWord, std::memory_order_seq_cst); // XCHG: the commit and the full barrier
-		uint32_t episode = lane.control.sleeping.load(std::memory_order_relaxed);
+		uint32_t episode = lane.control.sleeping.load(std::memory_order_seq_cst);
 		if (episode != 0 && episode != woken) [[unlikely]] {
 			woken = episode;
 			lane.control.bell.fetch_add(1);
@@ -224,7 +224,8 @@ private:
 	static constexpr uint64_t lingerTime = 30'000; // ns: about two futex wake-ups
 
 	Header* header() { return reinterpret_cast<Header*>(lane.data + (head & (capacity - 1))); }
-	bool empty() { return header()->word.load(std::memory_order_acquire) == 0; }
+	// empty is in the one order of commits and sleeps: either sleep sees the record, or the producer the sleeper.
+	bool empty() { return header()->word.load(std::memory_order_seq_cst) == 0; }
 
 	void verify(Header* h, uint64_t word) {
 		bool good = word >> 48 == ((head / capacity) & 0xffff) && h->sequence == sequence;

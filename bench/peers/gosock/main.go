@@ -32,7 +32,7 @@ func main() {
 	}
 	kind := os.Args[1]
 	o := peer.Parse(os.Args[2:])
-	o.Wait = "park"
+	o.Wait = "adaptive" // the runtime polls for a while before its threads sleep
 	if o.Child {
 		peer.EndWithParent()
 		second(kind, o)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 module github.com/skybus-io/skybus/bench/peers/shmipc
 
 go 1.26

@@ -34,7 +34,7 @@ func window(o *peer.Options) uint64 { return uint64(min(maxWindow, windowBytes/o
 
 func main() {
 	o := peer.Parse(os.Args[1:])
-	o.Wait = "park"
+	o.Wait = "adaptive"        // the runtime polls for a while before its threads sleep
 	shmipc.SetLogLevel(silent) // it prints to standard output
 	if o.Child {
 		peer.EndWithParent()
