@@ -3,6 +3,7 @@
 package skybus
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -98,6 +99,10 @@ func (e *Endpoint) bind() (err error) {
 }
 
 func (e *Endpoint) damaged(src addr.Addr, err error) {
+	if !errors.Is(err, ErrDamaged) { // no memory, no descriptors: each sweep tries again
+		e.d.log.Warn("lane cannot be read now", "src", e.d.FormatAddr(src), "dst", e.d.FormatAddr(e.addr), "err", err)
+		return
+	}
 	e.d.log.Error("lane taken out of use", "src", e.d.FormatAddr(src), "dst", e.d.FormatAddr(e.addr), "err", err)
 	if f := e.d.opts.OnDamage; f != nil {
 		f(src, e.addr, err)

@@ -138,10 +138,11 @@ func (e *Endpoint) turn(empty bool) {
 	if !empty && e.turns%sweepTurns != 0 {
 		return
 	}
-	if empty && e.turns%16 != 0 && e.mode == WaitSpin && !e.waited.Load() {
+	if waited := e.waited.Load(); waited {
+		e.waited.Store(false)
+	} else if e.turns%16 != 0 {
 		return
 	}
-	e.waited.Store(false)
 	if now := time.Now(); now.Sub(e.swept) >= maxPark {
 		e.swept = now
 		e.bound.CountSweep()
@@ -157,12 +158,14 @@ func (e *Endpoint) begin() error {
 		return err
 	}
 	e.receiving = true
+	e.handling.Store(true)
 	return nil
 }
 
 func (e *Endpoint) end() {
 	e.rmu.Lock()
 	e.receiving = false
+	e.handling.Store(false)
 	e.ready.rearm()
 	e.rmu.Unlock()
 	if e.closed.Load() {
@@ -187,12 +190,13 @@ func (e *Endpoint) Receive(ctx context.Context, handle func(m Message) error) er
 		return err
 	}
 	defer e.end()
-	w := waiter{e: e, ctx: ctx, mode: e.mode}
+	w := waiter{e: e, ctx: ctx, mode: e.mode, receives: true}
 	defer w.done()
 	for {
 		r, n := e.drain.Next(e.recs, false)
 		e.turn(n == 0)
 		if n > 0 {
+			w.burst = n > 1
 			if err := e.handle(&w, r, e.recs[:n], handle); err != nil {
 				return err
 			}
@@ -238,7 +242,6 @@ func (e *Endpoint) Poll(limit int, handle func(m Message) error) (n int, err err
 // handle hands a batch out and releases what was handled, however it ends.
 func (e *Endpoint) handle(w *waiter, r *channel.Receiver, recs []ring.Record, h func(Message) error) (err error) {
 	i, seen := 0, true
-	e.handling.Store(true) // before the look at closed
 	defer func() {
 		if i < len(recs) {
 			r.Rewind(&recs[i], seen)
@@ -247,7 +250,6 @@ func (e *Endpoint) handle(w *waiter, r *channel.Receiver, recs []ring.Record, h 
 			r.Count(recs[:i])
 			r.Release(&recs[i-1], true)
 		}
-		e.handling.Store(false)
 	}()
 	watch := w.ctx.Done() != nil
 	for ; i < len(recs); i++ {

@@ -8,6 +8,11 @@ import (
 	"github.com/skybus-io/skybus/internal/invariant"
 )
 
+const (
+	cacheLine     = 64
+	prefetchAhead = 2 * cacheLine // of the record after the present one; farther ahead gained nothing
+)
+
 // A Tx is the producing end of a ring. One goroutine at a time may use it, and
 // one Tx may exist for a ring in all processes together: the caller holds the
 // lock that makes it so.
@@ -85,6 +90,12 @@ func (t *Tx) Claim(n int) ([]byte, error) {
 	t.head = at + rec
 	t.seq++
 	t.n++
+	if ahead := t.head + prefetchAhead; ahead < t.limit { // the consumer had these lines last; a commit would wait for them
+		prefetchW(t.r.word(ahead))
+		if rec > cacheLine {
+			prefetchW(t.r.word(ahead + cacheLine))
+		}
+	}
 	off := at&(size-1) + HeaderSize
 	return t.r.data[off : off+uint64(n) : off+uint64(n)], nil
 }

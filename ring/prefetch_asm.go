@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build amd64 || arm64
+
+package ring
+
+// prefetchW asks for the cache line of p, to be written soon.
+//
+//go:noescape
+func prefetchW(p *uint64)
