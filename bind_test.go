@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -54,6 +56,36 @@ func TestBindOfAnotherProcess(t *testing.T) {
 	}
 	p.Kill()
 	bind(t, d, a)
+}
+
+// TestBindIsExclusive: however many try, one at a time has the address.
+func TestBindIsExclusive(t *testing.T) {
+	d := dynamic(t)
+	other := open(t, skybus.Options{Root: rootOf(d)})
+	var holders, binds atomic.Int32
+	var group sync.WaitGroup
+	for i := range 6 {
+		d := []*skybus.Domain{d, other}[i%2]
+		group.Go(func() {
+			for binds.Load() < 200 {
+				e, err := d.Bind(a)
+				if err != nil {
+					want(t, err, skybus.ErrInUse)
+					continue
+				}
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d have it", n)
+				}
+				binds.Add(1)
+				holders.Add(-1)
+				e.Close()
+			}
+		})
+	}
+	group.Wait()
+	if info, _ := d.Table().Endpoint(a); info.Binds != uint64(binds.Load()) || info.Bound {
+		t.Errorf("%d binds, the table says %+v", binds.Load(), info)
+	}
 }
 
 func TestBindAfterCleanEndOfAnotherProcess(t *testing.T) {

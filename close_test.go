@@ -5,6 +5,7 @@ package skybus_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -82,6 +83,29 @@ func TestCloseWaitsForBatch(t *testing.T) {
 	_, err = batch.Claim(soon(t), 1)
 	want(t, err, skybus.ErrClosed)
 	bind(t, d, a)
+}
+
+// TestCloseSaysWhatItWaitsFor: a batch that was forgotten keeps Close from
+// returning, and the log says so.
+func TestCloseSaysWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	var report damageReport
+	d := open(t, report.options())
+	from, _ := pair(t, d)
+	claim, err := from.Claim(soon(t), b, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := run(t, from.Close)
+	eventually(t, "the log says so", func() bool {
+		report.mu.Lock()
+		defer report.mu.Unlock()
+		return strings.Contains(report.log.String(), "addr=0.0.1.1")
+	})
+	claim.Abort()
+	if err := closed(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestUpkeepDuringBatch: while a batch is held, the upkeep of idle lanes comes

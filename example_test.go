@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/skybus-io/skybus"
 	"github.com/skybus-io/skybus/addr"
@@ -19,7 +20,6 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer d.Close()
 	lobby, err := d.Bind(addr.MustParse("0.0.1.1"))
 	if err != nil {
 		log.Fatal(err)
@@ -37,6 +37,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	fmt.Printf("%v sent message %d: %s\n", m.Src, m.Seq, m.Data)
+	d.Close()
 	// Output: 0.0.1.1 sent message 1: hello
 }
 
@@ -60,7 +61,6 @@ func exampleEnds(key int) (d *skybus.Domain, from, to *skybus.Endpoint) {
 func ExampleEndpoint_Receive() {
 	ctx := context.Background()
 	d, from, to := exampleEnds(2002)
-	defer d.Close()
 	for _, text := range []string{"pay 5", "pay 7"} {
 		if err := from.Send(ctx, to.Addr(), []byte(text)); err != nil {
 			log.Fatal(err)
@@ -78,13 +78,12 @@ func ExampleEndpoint_Receive() {
 		}
 		return nil
 	}
-	for {
-		err := to.Receive(ctx, handle)
+	err := errDatabase
+	for errors.Is(err, errDatabase) {
+		err = to.Receive(ctx, handle)
 		fmt.Println("Receive:", err)
-		if !errors.Is(err, errDatabase) {
-			return
-		}
 	}
+	d.Close()
 	// Output:
 	// 1 pay 5 false
 	// Receive: the database is away
@@ -97,7 +96,6 @@ func ExampleEndpoint_Receive() {
 func ExampleEndpoint_Batch() {
 	ctx := context.Background()
 	d, from, to := exampleEnds(2003)
-	defer d.Close()
 
 	batch, err := from.Batch(to.Addr())
 	if err != nil {
@@ -120,6 +118,7 @@ func ExampleEndpoint_Batch() {
 		}
 		fmt.Println(m.Seq, string(m.Data))
 	}
+	d.Close()
 	// Output:
 	// before Commit: no message
 	// 1 a
@@ -131,7 +130,6 @@ func ExampleEndpoint_Batch() {
 func ExampleEndpoint_Poll() {
 	ctx := context.Background()
 	d, from, to := exampleEnds(2004)
-	defer d.Close()
 	for i := range 5 {
 		if err := from.Send(ctx, to.Addr(), fmt.Append(nil, "move ", i)); err != nil {
 			log.Fatal(err)
@@ -150,6 +148,7 @@ func ExampleEndpoint_Poll() {
 			fmt.Printf("tick %d: nothing\n", tick)
 		}
 	}
+	d.Close()
 	// Output:
 	// tick 0: move 0
 	// tick 0: move 1
@@ -164,7 +163,6 @@ func ExampleEndpoint_Poll() {
 func ExampleEndpoint_LastSeq() {
 	ctx := context.Background()
 	d, from, to := exampleEnds(2005)
-	defer d.Close()
 	journal := []string{"one", "two", "three"} // what is to be sent, kept by the sender
 
 	if err := from.Send(ctx, to.Addr(), []byte(journal[0])); err != nil {
@@ -196,6 +194,7 @@ func ExampleEndpoint_LastSeq() {
 		}
 		fmt.Println(m.Seq, string(m.Data))
 	}
+	d.Close()
 	// Output:
 	// accepted: 2
 	// 1 one
@@ -207,7 +206,6 @@ func ExampleEndpoint_LastSeq() {
 func ExampleEndpoint_Messages() {
 	ctx := context.Background()
 	d, from, to := exampleEnds(2006)
-	defer d.Close()
 	for _, text := range []string{"tick", "tock", "stop", "tick"} {
 		if err := from.Send(ctx, to.Addr(), []byte(text)); err != nil {
 			log.Fatal(err)
@@ -223,6 +221,7 @@ func ExampleEndpoint_Messages() {
 			break
 		}
 	}
+	d.Close()
 	// Output:
 	// tick
 	// tock
@@ -232,19 +231,16 @@ func ExampleEndpoint_Messages() {
 // An event loop waits for several things. It drains the inbox until ErrEmpty,
 // because only that arms Ready again.
 func ExampleEndpoint_Ready() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	d, from, to := exampleEnds(2007)
-	defer d.Close()
-	if err := from.Send(ctx, to.Addr(), []byte("last orders")); err != nil {
+	quit := time.After(time.Minute)
+	if err := from.Send(context.Background(), to.Addr(), []byte("last orders")); err != nil {
 		log.Fatal(err)
 	}
 
-	for {
+	for open := true; open; {
 		select {
-		case <-ctx.Done():
-			fmt.Println("closing time")
-			return
+		case <-quit:
+			open = false
 		case <-to.Ready():
 		}
 		for {
@@ -256,19 +252,18 @@ func ExampleEndpoint_Ready() {
 				log.Fatal(err)
 			}
 			fmt.Println(string(m.Data))
-			cancel()
+			open = false
 		}
 	}
-	// Output:
-	// last orders
-	// closing time
+	d.Close()
+	// Output: last orders
 }
 
 // A typo is an error, and never a lane that nobody reads.
 func ExampleEndpoint_Send_typo() {
 	d, from, _ := exampleEnds(2008)
-	defer d.Close()
 	err := from.Send(context.Background(), addr.MustParse("0.0.20.1"), nil)
 	fmt.Println(errors.Is(err, skybus.ErrNoRoute))
+	d.Close()
 	// Output: true
 }

@@ -5,6 +5,7 @@ package skybus_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -121,8 +122,11 @@ func twoInboxes(args []byte) error {
 	}
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	cancel()
-	<-done
-	<-done
+	for range ends {
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
 	fmt.Println(others[0]+others[1], strings.Trim(fmt.Sprint(delays), "[]"))
 	return nil
 }

@@ -147,7 +147,8 @@ func TestLaneGrowsWhenFull(t *testing.T) {
 	d := open(t, skybus.Options{AllowUnknown: true, Limits: skybus.Limits{GrowBytes: 64 << 10}})
 	from := bind(t, d, a)
 	n := 0
-	for ; from.TrySend(b, number(uint64(n))) == nil; n++ {
+	for from.TrySend(b, number(uint64(n))) == nil {
+		n++
 	}
 	l, _ := d.Table().Lane(channel.Pair{Src: a, Dst: b})
 	if l.Grown != 2 || l.Messages != uint64(n) || n < 64<<10/32 {
@@ -160,6 +161,49 @@ func TestLaneGrowsWhenFull(t *testing.T) {
 		}
 	}
 	noViolations(t, d)
+}
+
+// TestLaneGrowsForLargeMessages: whether its reader is there, or comes when all
+// have been sent, or restarts in between.
+func TestLaneGrowsForLargeMessages(t *testing.T) {
+	sizes := []int{10, 5000, 100, 70_000, 1, 0, 300_000, 20, 2_000_000, 7}
+	texts := func() (list [][]byte) {
+		for i, n := range sizes {
+			list = append(list, bytes.Repeat([]byte{byte('a' + i)}, n))
+		}
+		return list
+	}()
+	for _, readers := range []int{0, 1, 3} { // while messages are sent
+		t.Run(fmt.Sprint(readers, " readers"), func(t *testing.T) {
+			d := dynamic(t)
+			from, next := bind(t, d, a), 0
+			receive := func(n int) {
+				to := bind(t, d, b)
+				defer to.Close()
+				for ; n > 0; n-- {
+					if m := recv(t, to); !bytes.Equal(m.Data, texts[next]) || m.Seq != uint64(next+1) || m.Redelivered {
+						t.Fatalf("received %d bytes as message %d", len(m.Data), m.Seq)
+					}
+					next++
+				}
+			}
+			for i, text := range texts {
+				if err := from.Send(soon(t), b, text); err != nil {
+					t.Fatal(err)
+				}
+				if readers > 0 && (i+1)%readers == 0 {
+					receive(readers)
+				}
+			}
+			receive(len(texts) - next)
+			if notes := noViolations(t, d); len(notes) > 0 {
+				t.Errorf("the domain is left with %v", notes)
+			}
+			if l, _ := d.Table().Lane(channel.Pair{Src: a, Dst: b}); l.Generation == 1 || l.Bytes != l.Size+4096 {
+				t.Errorf("generation %d has %d bytes, the lane %d", l.Generation, l.Size, l.Bytes)
+			}
+		})
+	}
 }
 
 // noViolations checks everything in the domain. What a crash may leave is no

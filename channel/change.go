@@ -231,7 +231,7 @@ func (t *Table) afford(p Pair, size uint64, entry bool) error {
 	if n, most := t.laneCount()-t.st.freed.Load(), t.st.maxLanes.Load(); entry && n >= most {
 		return fmt.Errorf("lane %s: %w: the domain has %d lanes, the limit is %d", t.FormatPair(p), ErrBudget, n, most)
 	}
-	if used, most := t.st.bytes.Load(), t.st.maxBytes.Load(); used+size+laneDataAt > most {
+	if used, most := t.st.bytes.Load(), t.st.maxBytes.Load(); size+laneDataAt > most || used > most-size-laneDataAt {
 		return fmt.Errorf("lane %s: %w: %d bytes more, the domain uses %d of %d", t.FormatPair(p), ErrBudget, size+laneDataAt, used, most)
 	}
 	return nil

@@ -161,3 +161,17 @@ func TestDoorbellExploredSoak(t *testing.T) {
 	}
 	explore(t, newBellModel(t, messages...))
 }
+
+// TestWithoutSecondLook shows that the explorer finds what is wrong: nobody looks
+// between announcing the sleep and waiting.
+func TestWithoutSecondLook(t *testing.T) {
+	bell := newBellModel(t, 1)
+	bell.reader.hasty = true
+	room := newRoomModel(t, 6)
+	room.producer.hasty = true
+	for _, m := range []model{bell, room} {
+		if wrong := exploreUntil(t, m); wrong == "" {
+			t.Errorf("%T: nothing was found", m)
+		}
+	}
+}

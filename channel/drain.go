@@ -40,7 +40,8 @@ type Drain struct {
 	indexed int
 	epoch   uint64
 
-	// OnDamage is called once for each lane that turns out to be damaged.
+	// OnDamage is called once for each lane that turns out to be damaged, and at
+	// each attempt for one that cannot be read for another reason.
 	OnDamage func(src addr.Addr, err error)
 }
 
@@ -245,6 +246,7 @@ func (d *Drain) openLane(i uint32) *Receiver {
 		d.damage(addr.Addr(d.t.lane(i).src), err)
 	}
 	if r != nil && (r.rx != nil || r.err != nil) {
+		r.slot = slot // the entry's may have changed since: loaded once
 		d.lanes[slot] = r
 		return r
 	}
@@ -288,6 +290,9 @@ func (d *Drain) Sweep() bool {
 				break
 			}
 			r = d.openLane(i)
+		}
+		if r != nil {
+			r.stuck = false // it is tried again
 		}
 		if r != nil && r.Ready() && d.known[slot/64]>>(slot%64)&1 == 0 {
 			d.in.page.ready[slot/64].Or(1 << (slot % 64)) // what is polled has its bit, for the next reader too

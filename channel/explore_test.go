@@ -7,10 +7,8 @@ package channel
 import (
 	"fmt"
 	"hash/maphash"
-	"iter"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +21,6 @@ import (
 // way back from a step, so a path is taken again from the start for each branch
 // of it; a state that was seen before is not followed again.
 type explorer struct {
-	t     *testing.T
 	model model
 
 	actors []*actor
@@ -52,106 +49,6 @@ type model interface {
 	// end judges a state in which nobody can go on: what is wrong, or nothing.
 	// stuck tells of a message that only a timeout will find, as it may be.
 	end(e *explorer) (wrong string, stuck bool)
-}
-
-// An actor is one process.
-type actor struct {
-	name   string
-	run    func(a *actor)        // its code
-	local  func(h *maphash.Hash) // its own memory, as it is between steps
-	mortal bool
-
-	e      *explorer
-	resume func() (string, bool)
-	stop   func()
-	yield  func(string) bool
-
-	site   string // the step it is about to make
-	trail  uint64 // the steps since its last checkpoint
-	answer int    // what choose returns
-	parked *atomic.Uint32
-	over   bool // it has come to its end
-	dead   bool
-}
-
-// A decision is what happens next: an actor makes its step, choosing an answer
-// if it is at a choice, or is killed.
-type decision struct {
-	who    int
-	answer int
-	kill   bool
-	wake   bool // a parked actor, for no reason
-}
-
-const choiceSite = "choice" // followed by the number of answers
-
-// choose lets the explorer try all answers from 0 to n-1.
-func (a *actor) choose(n int) int {
-	a.step(fmt.Sprint(choiceSite, n))
-	return a.answer
-}
-
-// checkpoint says that nothing counts of what was done before but what local
-// and the shared memory show.
-func (a *actor) checkpoint() { a.trail = 0 }
-
-// killed is what a dead actor's code panics with, to get out of its coroutine.
-type killed struct{}
-
-// private are steps whose store, or load, no other actor of any model can see or
-// change: they are made together with the step before.
-var private = []string{
-	"ring.tx.inner", "ring.tx.innerword", "ring.tx.tailzero", "ring.tx.tailseq",
-	"ring.tx.committed", "ring.rx.claimed", "ring.rx.done", "ring.walk",
-}
-
-func (a *actor) step(site string) {
-	a.site = site
-	a.trail = a.trail*1099511628211 + maphash.String(a.e.seed, site)
-	if !a.yield(site) {
-		panic(killed{})
-	}
-}
-
-func (a *actor) start(e *explorer) {
-	a.e = e
-	a.resume, a.stop = iter.Pull(func(yield func(string) bool) {
-		defer func() {
-			if p := recover(); p != nil && p != (killed{}) {
-				panic(p)
-			}
-		}()
-		a.yield = yield
-		a.run(a)
-	})
-	a.advance()
-}
-
-// advance runs the actor's code up to its next step.
-func (a *actor) advance() {
-	a.e.cur = a
-	_, ok := a.resume()
-	a.e.cur = nil
-	a.over = !ok
-}
-
-// wait and wake stand in for the futex.
-func (e *explorer) wait(word *atomic.Uint32, val uint32, _ time.Duration) {
-	if word.Load() != val {
-		return
-	}
-	e.cur.parked = word
-	e.cur.step("parked")
-}
-
-func (e *explorer) wake(word *atomic.Uint32) (n int) {
-	for _, a := range e.actors {
-		if a.parked == word {
-			a.parked = nil
-			n++
-		}
-	}
-	return n
 }
 
 func (e *explorer) reset() {
@@ -220,9 +117,19 @@ func (e *explorer) state() uint64 {
 	return e.hash.Sum64()
 }
 
-// explore visits every state, and stops at the first that is wrong.
-func explore(t *testing.T, m model) *explorer {
-	e := &explorer{t: t, model: m, seen: map[uint64]bool{}, seed: maphash.MakeSeed()}
+// explore visits every state; none may be wrong.
+func explore(t *testing.T, m model) {
+	t.Helper()
+	if wrong := exploreUntil(t, m); wrong != "" {
+		t.Error(wrong)
+	}
+}
+
+// exploreUntil visits every state up to the first that is wrong, and says what
+// is wrong with it and how it came about.
+func exploreUntil(t *testing.T, m model) (wrong string) {
+	t.Helper()
+	e := &explorer{model: m, seen: map[uint64]bool{}, seed: maphash.MakeSeed()}
 	e.hash.SetSeed(e.seed)
 	hidden := append(m.private(), private...)
 	invariant.SetHook(func(site string) {
@@ -231,22 +138,24 @@ func explore(t *testing.T, m model) *explorer {
 		}
 	})
 	shm.SetFutex(e.wait, e.wake)
-	defer func() {
-		for _, a := range e.actors {
-			a.stop()
-		}
-		e.actors = m.reset(e) // unlocks what the dead had locked
-		invariant.SetHook(nil)
-		shm.SetFutex(nil, nil)
-	}()
+	defer e.leave()
 	start := time.Now()
-	wrong := e.search()
+	if wrong = e.search(); wrong != "" {
+		wrong += " after:" + e.story()
+	}
 	t.Logf("%d states, %d runs, %d ends, %d of them with a message that waits for the timeout, %v",
 		e.stats.states, e.stats.runs, e.stats.ends, e.stats.stuck, time.Since(start).Round(time.Millisecond))
-	if wrong != "" {
-		t.Errorf("%s after:%s", wrong, e.story())
+	return wrong
+}
+
+// leave ends the coroutines and unlocks what the dead had locked.
+func (e *explorer) leave() {
+	for _, a := range e.actors {
+		a.stop()
 	}
-	return e
+	e.actors = e.model.reset(e)
+	invariant.SetHook(nil)
+	shm.SetFutex(nil, nil)
 }
 
 // replay takes the path from the start.

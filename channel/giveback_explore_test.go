@@ -17,6 +17,7 @@ import (
 // A giveBackModel is a lane that its producer gives back and at once needs again,
 // while the reader comes to its end.
 type giveBackModel struct {
+	rounds int // of giving back and sending
 	table  *Table
 	to     end
 	entry  *laneEntry
@@ -29,8 +30,8 @@ type giveBackModel struct {
 	inside *actor // who holds the change lock
 }
 
-func newGiveBackModel(t *testing.T) *giveBackModel {
-	m := &giveBackModel{table: newDomain(t, Config{}), files: map[string][]byte{}}
+func newGiveBackModel(t *testing.T, rounds int) *giveBackModel {
+	m := &giveBackModel{rounds: rounds, table: newDomain(t, Config{}), files: map[string][]byte{}}
 	m.to = bindReader(t, m.table, addrB)
 	bind(t, m.table, addrA)
 	s := newSender(t, m.table, addrA, addrB)
@@ -86,7 +87,7 @@ func (m *giveBackModel) laneFiles() []string {
 }
 
 func (m *giveBackModel) produce(a *actor) {
-	for range 2 {
+	for range m.rounds {
 		a.checkpoint()
 		m.s.GiveBack(time.Now().Add(time.Hour))
 		a.checkpoint()
@@ -150,5 +151,12 @@ func (m *giveBackModel) end(e *explorer) (wrong string, stuck bool) {
 // TestGiveBackExplored runs a producer that gives its lane back and sends again
 // against the consumer that retires the lane, in every interleaving.
 func TestGiveBackExplored(t *testing.T) {
-	explore(t, newGiveBackModel(t))
+	explore(t, newGiveBackModel(t, 1))
+}
+
+// TestGiveBackExploredSoak does it twice where SKYBUS_SOAK is set.
+func TestGiveBackExploredSoak(t *testing.T) {
+	if os.Getenv("SKYBUS_SOAK") != "" {
+		explore(t, newGiveBackModel(t, 2))
+	}
 }

@@ -268,14 +268,16 @@ func (w *Watch) open(gen uint32) error {
 			return err
 		}
 		at, err := w.t.checkSegment(w.e, gen, seg)
-		if err == nil {
-			w.ring, err = ring.NewWatcher(at.ring, w.fromTail)
-		}
 		if err != nil {
 			seg.Close()
 			return err
 		}
-		w.at = at
+		watcher, err := ring.NewWatcher(at.ring, w.fromTail)
+		if err != nil {
+			seg.Close()
+			return err
+		}
+		w.at, w.ring = at, watcher
 		return nil
 	}
 }

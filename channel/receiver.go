@@ -26,6 +26,7 @@ type Receiver struct {
 	empty int    // turns in which nothing was found
 	turns uint32 // batches left before the next lane has its turn
 	err   error  // quarantined
+	stuck bool   // it could not be followed, for a reason that may pass: until the next sweep
 }
 
 // newReceiver opens the lane with entry i. It returns nil without an error for a
@@ -76,7 +77,7 @@ func (r *Receiver) Src() addr.Addr { return r.src }
 
 // Ready reports whether take would find something.
 func (r *Receiver) Ready() bool {
-	return r.err == nil && r.rx != nil && r.rx.Ready()
+	return r.err == nil && !r.stuck && r.rx != nil && r.rx.Ready()
 }
 
 // over reports whether nothing more will come through r: the lane retired or is
@@ -90,7 +91,7 @@ func (r *Receiver) Err() error { return r.err }
 // generations. With copying set it takes one record that the caller will
 // release before the user sees it.
 func (r *Receiver) take(recs []ring.Record, maxBytes uint64, copying bool) (int, error) {
-	for r.err == nil && r.rx != nil {
+	for r.err == nil && !r.stuck && r.rx != nil {
 		n, err := 0, error(nil)
 		if copying {
 			n, err = r.rx.TakeOne((*[1]ring.Record)(recs))
@@ -123,6 +124,7 @@ func (r *Receiver) fail(err error) error {
 		r.err = r.t.quarantine(r.e, err)
 		return r.err
 	}
+	r.stuck = true
 	return err
 }
 

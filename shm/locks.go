@@ -84,7 +84,8 @@ func (l *Locks) Bound(addr uint32) (bool, error) {
 	return held, lockErr(err, l.path)
 }
 
-// AnyBound returns the first address from from on that is bound.
+// AnyBound returns an address from from on that is bound, of several not
+// necessarily the lowest.
 func (l *Locks) AnyBound(from uint32) (addr uint32, held bool, err error) {
 	at, held, err := sys.LockedAt(l.probe, int64(from), addresses-int64(from))
 	return uint32(max(at, int64(from))), held, lockErr(err, l.path)

@@ -78,7 +78,7 @@ func Lock(f *os.File, off int64) error { return ofd(f, unix.F_OFD_SETLKW, unix.F
 func Unlock(f *os.File, off int64) error { return ofd(f, unix.F_OFD_SETLK, unix.F_UNLCK, off, 1) }
 
 // LockedAt asks, without taking anything, whether another open file description
-// holds a lock in [off, off+n) of f, and returns the first such byte.
+// holds a lock in [off, off+n) of f, and returns one such byte.
 func LockedAt(f *os.File, off, n int64) (at int64, held bool, err error) {
 	lk := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: off, Len: n}
 	for {
