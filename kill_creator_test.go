@@ -40,6 +40,7 @@ func killCreator(args []byte) error {
 			return err
 		}
 		progress.Add(p.Index, 1)
+		nap(p.rng, 2, 4*time.Millisecond)
 	}
 	return p.d.Close()
 }

@@ -88,7 +88,7 @@ func TestKillIdle(t *testing.T) {
 // address that nobody has bound yet.
 func TestKillCreators(t *testing.T) {
 	killTest{
-		plan:  killPlan{Writers: 4000, Readers: 2, Most: 64 << 10, Numbers: 8, Creators: 3},
+		plan:  killPlan{Writers: 6000, Readers: 2, Most: 64 << 10, Numbers: 8, Creators: 3},
 		usual: 150, share: 0.3, pace: 20 * time.Millisecond, late: 1,
 	}.run(t)
 }
@@ -120,7 +120,7 @@ type victim struct {
 func newKiller(t *testing.T, x killTest) *killer {
 	t.Helper()
 	p := x.plan
-	k := &killer{killTest: x, t: t, rng: testutil.Rand(t), d: open(t, p.options())}
+	k := &killer{killTest: x, t: t, rng: rand.New(rand.NewPCG(p.Seed, 0)), d: open(t, p.options())}
 	var err error
 	if k.orders, err = p.orders(); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,8 @@ package skybus_test
 
 import (
 	"testing"
+
+	"github.com/skybus-io/skybus"
 )
 
 func TestMessages(t *testing.T) {

@@ -355,25 +355,25 @@ func TestCheckReports(t *testing.T) {
 			table.st.mutation.Add(1)
 		}},
 		{"a lane twice", "has two entries, 0 and 1", false, "", func(_ *testing.T, table *Table) {
-			table.freeLane(lane(table, cb))
+			_ = table.freeLane(lane(table, cb))
 			e := lane(table, cb)
 			e.src = uint32(addrA)
 			e.state.Store(laneIdle)
 		}},
 		{"a lane to itself", "no lane can be between", false, "", func(_ *testing.T, table *Table) {
 			e := lane(table, ab)
-			table.freeLane(e)
+			_ = table.freeLane(e)
 			e.src = e.dst
 			e.state.Store(laneIdle)
 		}},
 		{"a lane from nowhere", "no lane can be between", false, "", func(_ *testing.T, table *Table) {
 			e := lane(table, ab)
-			table.freeLane(e)
+			_ = table.freeLane(e)
 			e.src = uint32(addr.None)
 			e.state.Store(laneIdle)
 		}},
 		{"quarantine", "is quarantined: for a test", false, "", func(_ *testing.T, table *Table) {
-			table.quarantine(lane(table, ab), fmt.Errorf("%w: for a test", ErrDamaged))
+			_ = table.quarantine(lane(table, ab), fmt.Errorf("%w: for a test", ErrDamaged))
 		}},
 		{"no inbox", "its inbox cannot be opened", false, "", func(t *testing.T, table *Table) {
 			check(t, os.Remove(table.path(inboxName(addrB))))

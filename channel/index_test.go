@@ -168,7 +168,7 @@ func TestOpenRefusals(t *testing.T) {
 		}
 	}
 	check(t, os.Rename(table.dir, Dir(root, testKey+1)))
-	defer os.Rename(Dir(root, testKey+1), table.dir)
+	defer func() { _ = os.Rename(Dir(root, testKey+1), table.dir) }()
 	_, err = Open(root, testKey+1, Config{}, false)
 	wantErrText(t, err, ErrDamaged, "is of domain 1000")
 }

@@ -27,7 +27,7 @@ func wantOpenErr(t *testing.T, path string, data []byte, want error, what string
 			s.Close()
 		}
 		for _, kind := range headerErrors {
-			if errors.Is(err, kind) != (kind == want) {
+			if wanted := errors.Is(want, kind); errors.Is(err, kind) != wanted {
 				t.Fatalf(what+": got %v, want %v", append(args, err, want)...)
 			}
 		}

@@ -186,7 +186,7 @@ func TestLockIsNotInherited(t *testing.T) {
 	path, l := newLocks(t)
 	cmd, line := start(t, "holder", path, "9", "with heir")
 	heir := must(strconv.Atoi(line))(t)
-	defer syscall.Kill(heir, syscall.SIGKILL)
+	defer func() { _ = syscall.Kill(heir, syscall.SIGKILL) }()
 	wantBound(t, l, 9, true)
 	kill(cmd)
 	eventually(t, "free after its holder's death", func() bool { return must(l.TryBind(9))(t) })

@@ -3,6 +3,7 @@
 package shm
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -76,7 +77,7 @@ func TestPermissionErrorsSayWhatIsMissing(t *testing.T) {
 
 func TestExplainLeavesOtherErrorsAlone(t *testing.T) {
 	_, err := os.Open("/nowhere/at/all")
-	if Explain(err, "/nowhere/at/all") != err || Explain(nil, "x") != nil {
+	if !errors.Is(Explain(err, "/nowhere/at/all"), err) || Explain(nil, "x") != nil {
 		t.Error("an error that has nothing to do with rights was changed")
 	}
 }
