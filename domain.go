@@ -50,7 +50,7 @@ type Options struct {
 	// Wait is how the domain's endpoints wait. Default: WaitAdaptive.
 	Wait Wait
 	// OnDamage is called when a lane that an endpoint reads is found damaged and
-	// taken out of use. It must not block. The other lanes go on.
+	// taken out of use. It must not block, and not use the endpoint that found it. The other lanes go on.
 	OnDamage func(src, dst addr.Addr, err error)
 }
 

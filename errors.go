@@ -15,7 +15,7 @@ import (
 var (
 	// ErrFull means that the receiver has not made room; only TrySend and TryClaim return it.
 	ErrFull = channel.ErrFull
-	// ErrEmpty means that there is no message now; only TryRecv and TryPeek return it.
+	// ErrEmpty means that there is no message now; only the calls that do not wait return it.
 	ErrEmpty = errors.New("no message")
 	// ErrTooBig means that a message is larger than the domain, or a configured lane, takes.
 	ErrTooBig = channel.ErrTooBig

@@ -194,7 +194,7 @@ func TestSeveralReceive(t *testing.T) {
 }
 
 // TestGiveBackLeavesNoMapping: a lane that was given back and made anew is
-// mapped once, whatever calls receive from it.
+// mapped once, whatever calls receive from it, and not at all when it has moved on.
 func TestGiveBackLeavesNoMapping(t *testing.T) {
 	t.Parallel()
 	d := open(t, skybus.Options{AllowUnknown: true, Limits: skybus.Limits{IdleAfter: time.Second}})
@@ -216,6 +216,10 @@ func TestGiveBackLeavesNoMapping(t *testing.T) {
 	send(t, from, b, "three")
 	if m := recv(t, to); string(m.Data) != "three" || m.Seq != 3 || m.Redelivered {
 		t.Errorf("received %+v", m)
+	}
+	send(t, from, b, string(make([]byte, 10_000))) // the lane grows, and leaves what it had
+	if m := recv(t, to); len(m.Data) != 10_000 || m.Seq != 4 {
+		t.Errorf("received %d bytes as message %d", len(m.Data), m.Seq)
 	}
 	drain(t, to)
 	if m := mappings(t, d.Table().Folder()+"/l-00000101-00000201"); m != 1 {

@@ -3,6 +3,8 @@
 package skybus_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -58,4 +60,45 @@ func TestRoomAfterRebind(t *testing.T) {
 		from.Close()
 		drain(t, to)
 	}
+}
+
+// TestManySleep: several goroutines wait at one endpoint, one of them in the
+// kernel. Each message wakes one of them at once, and the end of its context ends
+// the wait of each.
+func TestManySleep(t *testing.T) {
+	const sleepers = 4
+	d := dynamic(t)
+	from := bind(t, d, a)
+	to := bind(t, d, b, skybus.WithWait(skybus.WaitPark))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	got := make(chan error, sleepers)
+	for range sleepers {
+		before := parks(d, b)
+		go func() { _, err := to.Recv(ctx); got <- err }()
+		eventually(t, "it sleeps", func() bool { return parks(d, b) > before })
+	}
+	next := func(kind error) {
+		t.Helper()
+		start := time.Now()
+		select {
+		case err := <-got:
+			if !errors.Is(err, kind) {
+				t.Errorf("got the error %v, want %v", err, kind)
+			}
+		case <-time.After(patience):
+			t.Fatal("nobody wakes")
+		}
+		if took := time.Since(start); took > atOnce {
+			t.Errorf("one was woken after %v", took)
+		}
+	}
+	for range sleepers - 2 {
+		send(t, from, b, "for one of them")
+		next(nil)
+		parked(t, d, b)
+	}
+	cancel()
+	next(context.Canceled)
+	next(context.Canceled)
 }
