@@ -86,6 +86,9 @@ type Plan struct {
 // channel is bound, or holds messages and force is not set. With dry nothing is
 // changed at all.
 func (t *Table) Configure(want []Channel, force, dry bool) (Plan, error) {
+	if err := t.checkWanted(want); err != nil {
+		return Plan{}, err
+	}
 	plan := t.plan(want)
 	if err := t.checkSurplus(plan.Deleted, force); err != nil || dry {
 		return plan, err
@@ -128,6 +131,33 @@ func (t *Table) plan(want []Channel) (p Plan) {
 	}
 	slices.SortFunc(p.Deleted, byNumber)
 	return p
+}
+
+// checkWanted reports every wish that no domain, or not this one, can fulfil.
+func (t *Table) checkWanted(want []Channel) error {
+	var errs []error
+	seen := map[Pair]bool{}
+	for _, c := range want {
+		p, wrong := Pair{c.A, c.B}, ""
+		switch {
+		case c.A == c.B:
+			wrong = "an address has no channel to itself"
+		case c.A.IsNone() || c.B.IsNone() || !t.cfg.Template.Contains(max(c.A, c.B)):
+			wrong = fmt.Sprintf("no addresses that template %s can name", t.cfg.Template)
+		case seen[unordered(c.A, c.B)]:
+			wrong = "it is listed twice"
+		}
+		seen[unordered(c.A, c.B)] = true
+		if wrong != "" {
+			errs = append(errs, fmt.Errorf("channel %s: %s", t.FormatPair(p), wrong))
+		}
+		for _, size := range []uint64{c.SendSize, c.RecvSize} {
+			if _, err := t.laneRing(p, size); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func unordered(a, b addr.Addr) Pair { return Pair{min(a, b), max(a, b)} }

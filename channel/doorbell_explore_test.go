@@ -99,7 +99,9 @@ func (m *bellModel) writer(k int, s *Sender) *actor {
 }
 
 // private: nobody waits for room.
-func (m *bellModel) private() []string { return []string{"ring.rx.released", "channel.freed"} }
+func (m *bellModel) private() []string {
+	return []string{"ring.rx.released", "channel.freed", "ring.walk"}
+}
 
 func (m *bellModel) shared(h *maphash.Hash) {
 	page := m.inbox.page
@@ -117,8 +119,8 @@ var announcing = []string{"inbox.bit", "inbox.setbit", "shm.bell.sleeping", "shm
 
 func (m *bellModel) end(e *explorer) (wrong string, stuck bool) {
 	reader := e.actors[len(m.lanes)]
-	if reader.parked == nil {
-		return "the reader does not sleep", false
+	if reader.parked == nil || m.reader.wrong != "" {
+		return "the reader does not sleep, or " + m.reader.wrong, false
 	}
 	for k, w := range e.actors[:len(m.lanes)] {
 		missing := m.committed(k) - m.reader.got[k]

@@ -32,6 +32,9 @@ type actor struct {
 	dead   bool
 }
 
+// killedSite is what a model is told of instead of a step.
+const killedSite = "killed"
+
 // A decision is what happens next: an actor makes its step, choosing an answer
 // if it is at a choice, or is killed.
 type decision struct {
@@ -60,7 +63,7 @@ type killed struct{}
 // change: they are made together with the step before.
 var private = []string{
 	"ring.tx.inner", "ring.tx.innerword", "ring.tx.tailzero", "ring.tx.tailseq",
-	"ring.tx.committed", "ring.rx.claimed", "ring.rx.done", "ring.walk",
+	"ring.tx.committed", "ring.tx.writing", "ring.rx.claimed", "ring.rx.done",
 }
 
 func (a *actor) step(site string) {

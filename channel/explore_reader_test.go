@@ -5,6 +5,7 @@
 package channel
 
 import (
+	"fmt"
 	"hash/maphash"
 	"slices"
 	"time"
@@ -71,16 +72,18 @@ func (s *sleeper) state(h *maphash.Hash, announced uint32) {
 // A bellReader reads an inbox, and sleeps when there is nothing.
 type bellReader struct {
 	sleeper
-	drain *Drain
-	cools bool  // an empty lane may be dropped from the polling at any turn
-	batch int   // records taken at once
-	got   []int // messages by slot
-	late  bool  // its wait has timed out
+	drain  *Drain
+	cools  bool  // an empty lane may be dropped from the polling at any turn
+	batch  int   // records taken at once
+	before int   // messages that were taken before the model begins
+	got    []int // messages by slot
+	wrong  string
+	late   bool // its wait has timed out
 }
 
 func (r *bellReader) reset(bell *shm.Doorbell, lanes int) {
 	r.sleeper = sleeper{bell: bell, hasty: r.hasty}
-	r.got, r.late = make([]int, lanes), false
+	r.got, r.late, r.wrong = make([]int, lanes), false, ""
 }
 
 func (r *bellReader) run(a *actor) {
@@ -105,7 +108,12 @@ func (r *bellReader) receive(a *actor) {
 		if n == 0 {
 			return
 		}
-		r.got[l.slot] += n
+		for i := range recs[:n] {
+			r.got[l.slot]++
+			if want := r.before + r.got[l.slot]; recs[i].Seq != uint64(want) || recs[i].Redelivered {
+				r.wrong = fmt.Sprintf("sequence %d came, flagged %v, where %d was expected", recs[i].Seq, recs[i].Redelivered, want)
+			}
+		}
 		l.Release(&recs[n-1], true)
 	}
 }

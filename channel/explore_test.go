@@ -67,6 +67,8 @@ func (e *explorer) apply(d decision) {
 	switch {
 	case d.kill:
 		a.dead, e.died = true, true
+		a.stop() // what it has deferred is what the kernel does: it closes files and gives locks back
+		e.model.passed(a, killedSite)
 		return
 	case d.wake:
 		a.parked = nil

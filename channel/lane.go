@@ -53,11 +53,20 @@ func (t *Table) checkSegment(e *laneEntry, gen uint32, seg *shm.Segment) (segmen
 	return s, nil
 }
 
+// errIdle means that a lane has been given back: it has no segment.
+var errIdle = errors.New("lane is idle")
+
 // openFirst maps the lowest generation that exists. The consumer unlinks a
 // generation before it says so in the entry, so the next one may be the lowest.
+// State and generation are looked at before: a lane that is idle then may be live
+// again at once, and one that was live may be idle, or further on.
 func (t *Table) openFirst(e *laneEntry) (segment, error) {
 	for {
-		gen := e.gen.Load()
+		state, gen := e.state.Load(), e.gen.Load()
+		if state == laneIdle {
+			return segment{}, errIdle
+		}
+		step("lane.open")
 		s, err := t.openSegment(e, gen)
 		if errors.Is(err, fs.ErrNotExist) {
 			s, err = t.openSegment(e, gen+1)
@@ -65,7 +74,8 @@ func (t *Table) openFirst(e *laneEntry) (segment, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return s, damage(err)
 		}
-		if e.gen.Load() == gen {
+		step("lane.open")
+		if e.gen.Load() == gen && e.state.Load() == state {
 			return s, fmt.Errorf("%w: the segment of lane %s is gone: %w", ErrDamaged, t.FormatPair(pairOf(e)), err)
 		}
 	}

@@ -104,6 +104,10 @@ var mutants = []mutant{
 		"seg, err := t.createLane(e, 1, size, 1)", "e.state.Store(laneLive)" + andThen,
 		"TestKilledAtEveryStep/slot-reuse",
 	}, {
+		"a lane that went on is taken for one that is gone", "channel/lane.go",
+		"if e.gen.Load() == gen && e.state.Load() == state {", "state, gen = e.state.Load(), e.gen.Load()" + andThen,
+		"TestAttachWhileTheConsumerRetires",
+	}, {
 		"half a channel counts as one", "channel/admin.go",
 		"delete(have, key)", "c.Half = false" + andThen,
 		"TestKilledAtEveryStep/configure",

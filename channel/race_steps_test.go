@@ -120,3 +120,23 @@ func TestLaneMadeWhileItsBitIsCleared(t *testing.T) {
 	at(t, "drain.clear", 1, func() { check(t, s.Send(payload(1, 0))) })
 	wantNumbers(t, to.all(), 1, 2)
 }
+
+// A producer that attaches finds the lane's end; before it has looked at all of
+// it, the consumer gives the lane back.
+func TestAttachWhileTheConsumerRetires(t *testing.T) {
+	for _, site := range []string{"lane.open", "ring.walk"} {
+		table, s, to := newPair(t, Config{})
+		check(t, s.Send(payload(0, 0)))
+		to.all()
+		giveBack(t, s)
+		s.Close()
+		reached := at(t, site, 1, func() { to.all() })
+		s = newSender(t, table, addrA, addrB)
+		if l, _ := table.Lane(laneAB); !reached() || !l.Idle || s.LastSeq() != 1 {
+			t.Errorf("%s: idle %v, LastSeq %d", site, l.Idle, s.LastSeq())
+		}
+		check(t, s.Send(payload(1, 0)))
+		wantNumbers(t, to.all(), 1, 2)
+		wantClean(t, table)
+	}
+}

@@ -39,10 +39,7 @@ func (t *Table) newReceiver(i uint32) (*Receiver, error) {
 		return r, nil
 	}
 	at, err := t.openFirst(e)
-	if e.state.Load() == laneIdle {
-		if err == nil {
-			t.pool.put(at.seg)
-		}
+	if err == errIdle { //nolint:errorlint // the bare sentinel
 		return nil, nil
 	}
 	if err == nil {

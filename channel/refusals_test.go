@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/shm"
 )
 
@@ -101,4 +102,27 @@ func TestDomainsThatAreNotMade(t *testing.T) {
 	}
 	_, err := Open(t.TempDir(), testKey, Config{}, false)
 	wantErr(t, err, ErrNoDomain)
+}
+
+// Nothing is changed for a list of which a part cannot be.
+func TestChannelsThatAreNotMade(t *testing.T) {
+	table := newDomain(t, Config{Template: addr.MustTemplate("8.8")})
+	good := Channel{A: addrA, B: addrB}
+	for text, bad := range map[string]Channel{
+		"to itself":    {A: addrC, B: addrC},
+		"can name":     {A: addrC, B: 1 << 16},
+		"template 8.8": {A: addr.None, B: addrC},
+		"listed twice": {A: addrB, B: addrA},
+		"the most is":  {A: addrC, B: addrD, SendSize: 4096, RecvSize: 1<<30 + 1},
+		"bytes, the":   {A: addrC, B: addrD, SendSize: 1<<64 - 1},
+	} {
+		plan, err := table.Configure([]Channel{good, bad}, true, false)
+		if err == nil || !strings.Contains(err.Error(), text) || len(plan.Created) != 0 {
+			t.Errorf("%+v: %v, created %d", bad, err, len(plan.Created))
+		}
+	}
+	if n := len(table.Lanes()); n != 0 {
+		t.Errorf("%d lanes were made", n)
+	}
+	wantClean(t, table)
 }

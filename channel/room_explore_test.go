@@ -89,7 +89,7 @@ func (m *roomModel) consumerState(h *maphash.Hash) {
 	maphash.WriteComparable(h, [2]bool{rung == m.producer.episode, rung == 0})
 }
 
-func (m *roomModel) private() []string { return nil }
+func (m *roomModel) private() []string { return []string{"ring.walk"} }
 
 func (m *roomModel) shared(h *maphash.Hash) {
 	m.producer.state(h, m.lane.prod.waiting.Load())
@@ -109,6 +109,8 @@ func (m *roomModel) end(e *explorer) (wrong string, stuck bool) {
 	fatal(err)
 	room := m.lane.ring.Size()-(st.Tail-st.Released) >= 2*ring.RecordSize(roomMessage)
 	switch {
+	case m.consumer.wrong != "":
+		return m.consumer.wrong, false
 	case !consumer.dead && (!producer.over || m.consumer.got[0] != m.messages):
 		return fmt.Sprintf("all sleep with %d messages sent, %d taken, of %d", m.sent, m.consumer.got[0], m.messages), false
 	case producer.over || !room:

@@ -112,11 +112,8 @@ func (t *Table) mayReach(p Pair) error {
 func (s *Sender) attach() error {
 	s.since = time.Now()
 	at, err := s.t.openFirst(s.e)
-	if s.e.state.Load() == laneIdle { // given back: the next message makes it anew
-		if err == nil {
-			s.t.pool.put(at.seg)
-		}
-		s.tx = ring.Ended(s.e.lastSeq.Load() + 1)
+	if err == errIdle { //nolint:errorlint // the bare sentinel
+		s.tx = ring.Ended(s.e.lastSeq.Load() + 1) // given back: the next message makes it anew
 		return nil
 	}
 	if err != nil {

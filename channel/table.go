@@ -129,6 +129,9 @@ func open(dir string, key uint32, cfg Config, create bool) (*Table, error) {
 	if err == nil {
 		err = t.current(errGone) // locks and table may be of two domains
 	}
+	if errors.Is(err, fs.ErrNotExist) || create && errors.Is(err, ErrNoDomain) {
+		err = errGone // between two of these steps
+	}
 	if err != nil {
 		t.Close()
 		return nil, err

@@ -240,7 +240,10 @@ func MakeDir(path string, a Access) error {
 	if err != nil {
 		return Explain(err, path)
 	}
-	return a.apply(path, dirMode)
+	if err := a.apply(path, dirMode); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return MakeDir(path, a) // somebody has removed it at once
 }
 
 // OpenLockFile opens, or makes, the file that carries locks.
