@@ -29,7 +29,9 @@ func killCreator(args []byte) error {
 	if err != nil {
 		return err
 	}
-	for p.orders.Get(stopWriters) == 0 {
+	// At first it looks at the address where the one before it was killed, also if
+	// no more are wanted: a message may have been accepted there and not noted.
+	for first := true; first || p.orders.Get(stopWriters) == 0; first = false {
 		writer := int(progress.Get(p.Index))*p.Plan.Creators + p.Index
 		if writer >= p.Plan.Writers {
 			time.Sleep(time.Millisecond) // no addresses left

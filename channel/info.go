@@ -254,32 +254,50 @@ type Watch struct {
 	last     uint64 // sequence seen last
 }
 
+// open goes on at generation gen, or at the first behind it that there is. The
+// lane is idle if that leaves no ring.
 func (w *Watch) open(gen uint32) error {
-	for tries := 0; ; tries++ {
-		seg, err := shm.Open(w.t.lanePath(w.e, gen), magicLane, true) // a mapping of its own that cannot be written
-		if errors.Is(err, fs.ErrNotExist) && w.e.state.Load() == laneIdle {
-			return nil // nothing there yet
+	for {
+		state, first := w.e.state.Load(), w.e.gen.Load()
+		gen = max(gen, first)
+		at, err := w.load(gen)
+		if errors.Is(err, fs.ErrNotExist) { // unlinked, and not yet said so
+			at, err = w.load(gen + 1)
 		}
-		if errors.Is(err, fs.ErrNotExist) && tries < 3 {
-			gen = max(gen+1, w.e.gen.Load())
-			continue
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			return w.enter(at)
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		case state == laneIdle:
+			return nil
+		case w.e.state.Load() == state && w.e.gen.Load() == first:
 			return err
 		}
-		at, err := w.t.checkSegment(w.e, gen, seg)
-		if err != nil {
-			seg.Close()
-			return err
-		}
-		watcher, err := ring.NewWatcher(at.ring, w.fromTail)
-		if err != nil {
-			seg.Close()
-			return err
-		}
-		w.at, w.ring = at, watcher
-		return nil
 	}
+}
+
+// load maps a generation for itself, so that it cannot be written.
+func (w *Watch) load(gen uint32) (segment, error) {
+	seg, err := shm.Open(w.t.lanePath(w.e, gen), magicLane, true)
+	if err != nil {
+		return segment{}, err
+	}
+	at, err := w.t.checkSegment(w.e, gen, seg)
+	if err != nil {
+		seg.Close()
+	}
+	return at, err
+}
+
+func (w *Watch) enter(at segment) error {
+	watcher, err := ring.NewWatcher(at.ring, w.fromTail)
+	if err != nil {
+		at.seg.Close()
+		return err
+	}
+	w.at, w.ring = at, watcher
+	return nil
 }
 
 // Next returns the next message, copied into buf's memory, and how many were
@@ -301,10 +319,13 @@ func (w *Watch) Next(buf []byte) (rec ring.Record, missed uint64, ok bool, err e
 		if !errors.Is(err, ring.ErrMoved) && !errors.Is(err, ring.ErrClosed) {
 			return rec, missed, ok, err
 		}
-		if errors.Is(err, ring.ErrClosed) && !w.t.exists(w.e, w.at.gen+1) {
-			return rec, 0, false, nil
-		}
 		gen := w.at.gen + 1
+		if errors.Is(err, ring.ErrClosed) && !w.t.exists(w.e, gen) {
+			if w.waits() {
+				return rec, 0, false, nil
+			}
+			gen = w.e.gen.Load()
+		}
 		w.Close()
 		w.fromTail = false
 		if err := w.open(gen); err != nil {
@@ -312,6 +333,11 @@ func (w *Watch) Next(buf []byte) (rec ring.Record, missed uint64, ok bool, err e
 		}
 	}
 }
+
+// waits reports whether the lane, which was closed, has not gone on anywhere. A
+// consumer that died while it retired the lane may leave its generation's number
+// to the next.
+func (w *Watch) waits() bool { return w.e.gen.Load() <= w.at.gen && w.at.seg.Named() }
 
 // Close lets the segment go.
 func (w *Watch) Close() {
