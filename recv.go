@@ -17,6 +17,10 @@ import (
 // once in maxPark.
 const sweepTurns = 1024
 
+// pageful is a message large enough to see at once whether its room is wanted;
+// of smaller ones it is seen after eight.
+const pageful = 4 << 10
+
 // RecvOptions choose what RecvWith takes and how.
 type RecvOptions struct {
 	From addr.Addr // only from this address; the zero address is any
@@ -196,9 +200,11 @@ func (e *Endpoint) Receive(ctx context.Context, handle func(m Message) error) er
 		r, n := e.drain.Next(e.recs, false)
 		e.turn(n == 0)
 		if n > 0 {
-			w.burst = n > 1
 			if err := e.handle(&w, r, e.recs[:n], handle); err != nil {
 				return err
+			}
+			if n > 1 && r.Dry() && e.drain.Single() {
+				w.lull()
 			}
 			continue
 		}
@@ -240,17 +246,9 @@ func (e *Endpoint) Poll(limit int, handle func(m Message) error) (n int, err err
 }
 
 // handle hands a batch out and releases what was handled, however it ends.
-func (e *Endpoint) handle(w *waiter, r *channel.Receiver, recs []ring.Record, h func(Message) error) (err error) {
+func (e *Endpoint) handle(w *waiter, r *channel.Receiver, recs []ring.Record, h func(Message) error) error {
 	i, seen := 0, true
-	defer func() {
-		if i < len(recs) {
-			r.Rewind(&recs[i], seen)
-		}
-		if i > 0 {
-			r.Count(recs[:i])
-			r.Release(&recs[i-1], true)
-		}
-	}()
+	defer func() { r.Done(recs, i, seen) }()
 	watch := w.ctx.Done() != nil
 	for ; i < len(recs); i++ {
 		if e.closed.Load() || watch && w.ctx.Err() != nil {
@@ -263,7 +261,9 @@ func (e *Endpoint) handle(w *waiter, r *channel.Receiver, recs []ring.Record, h 
 			}
 			return err
 		}
-		r.Release(&recs[i], false)
+		if i%8 == 7 || len(recs[i].Data) >= pageful {
+			r.Release(&recs[i], false) // the producer may wait for room
+		}
 	}
 	return nil
 }

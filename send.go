@@ -130,6 +130,16 @@ func (e *Endpoint) Batch(dst addr.Addr) (Batch, error) {
 // Commit. Where the lane has no room, what was claimed so far is committed, and
 // Claim waits as Send does. Errors as of Send; the claims before it stand.
 func (b *Batch) Claim(ctx context.Context, n int) ([]byte, error) {
+	if b.token != 0 && !b.e.closed.Load() {
+		if buf, err := b.s.ClaimNext(n); err == nil {
+			return buf, nil
+		}
+	}
+	return b.claim(ctx, n)
+}
+
+// claim is Claim when that is not simply a matter of taking what is there.
+func (b *Batch) claim(ctx context.Context, n int) ([]byte, error) {
 	buf, err := b.TryClaim(n)
 	if err == nil || !errors.Is(err, ErrFull) {
 		return buf, err

@@ -141,7 +141,6 @@ type waiter struct {
 
 	receives bool // it waits between handlers
 	rests    bool // no handler runs; Endpoint.handling says so
-	burst    bool // several messages came together last time
 }
 
 // wait returns nil when ready has become true or may have, and after maxPark, an
@@ -153,12 +152,6 @@ func (w *waiter) wait(ready func() bool, sleep, awake func(episode uint32)) erro
 	}
 	defer w.resume()
 	spin := w.e.canSpin.Load()
-	if w.burst && spin && w.mode != WaitPark {
-		// The writer is at work. Polling the line it writes next would take that
-		// line from it each time: both are faster if the reader holds still.
-		w.burst = false
-		sys.Pause(lull())
-	}
 	switch {
 	case w.mode == WaitSpin:
 		return w.spin(ready, spin)
@@ -171,9 +164,19 @@ func (w *waiter) wait(ready func() bool, sleep, awake func(episode uint32)) erro
 	return w.park(ready, sleep, awake)
 }
 
-// lull returns how many pauses take about 1.5 us here; what a processor makes of
-// one differs by a factor of ten.
-var lull = sync.OnceValue(func() uint32 {
+// lull holds still for a moment after several messages have come at once and none
+// is left: their writer is at work. Whoever reads at its heels takes the lines
+// from it that it is about to write, and the processor's prefetcher takes those
+// beyond; a moment later there is a batch to read, and both are faster.
+func (w *waiter) lull() {
+	if w.mode != WaitPark && w.e.canSpin.Load() {
+		sys.Pause(lullPauses())
+	}
+}
+
+// lullPauses returns how many pauses take about 3 us here; what a processor makes
+// of one differs by a factor of ten.
+var lullPauses = sync.OnceValue(func() uint32 {
 	const probe = 256
 	best := time.Duration(1 << 62)
 	for range 5 {
@@ -181,7 +184,7 @@ var lull = sync.OnceValue(func() uint32 {
 		sys.Pause(probe)
 		best = min(best, time.Since(start))
 	}
-	return uint32(max(1, 1500*probe/max(best.Nanoseconds(), 1)))
+	return uint32(max(1, 3000*probe/max(best.Nanoseconds(), 1)))
 })
 
 // rest tells Close that no handler runs. It is put off until a wait has lasted a

@@ -9,7 +9,6 @@ import (
 	"hash/maphash"
 	"os"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/skybus-io/skybus/addr"
@@ -65,7 +64,7 @@ func (m *bellModel) reset(*explorer) (list []*actor) {
 // resetSender makes s what it is when it has just been opened.
 func resetSender(s *Sender) {
 	var err error
-	s.mu, s.rung, s.claims, s.batch, s.waits = sync.Mutex{}, 0, 0, 0, 0
+	s.mu, s.rung, s.waits = sendLock{}, 0, 0
 	s.tx, err = ring.AttachTx(s.at.ring)
 	fatal(err)
 }

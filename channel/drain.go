@@ -87,6 +87,9 @@ func (d *Drain) Next(recs []ring.Record, copying bool) (r *Receiver, n int) {
 	return nil, 0
 }
 
+// Single reports whether one lane alone is being read.
+func (d *Drain) Single() bool { return len(d.active) == 1 }
+
 // Unturn gives r the turn back in which Next took from it, because what was taken
 // has only been looked at.
 func (d *Drain) Unturn(r *Receiver) {

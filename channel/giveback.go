@@ -17,7 +17,7 @@ func (s *Sender) GiveBack(now time.Time) bool {
 	after := s.t.IdleAfter()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil || s.tx.Err() != nil || after == 0 || s.configured() || s.claims > 0 {
+	if s.err != nil || s.tx.Err() != nil || after == 0 || s.configured() || s.Pending() > 0 {
 		return false
 	}
 	if s.tx.Tail() != s.idle || !s.tx.Empty() {

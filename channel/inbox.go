@@ -87,6 +87,15 @@ func (t *Table) takeSlot(a addr.Addr) (uint32, error) {
 // words returns how many words of the ready set are in use.
 func (p *inboxPage) words() int { return int(min(p.slots.Load()+63, MaxInboxLanes) / 64) }
 
+// quiet reports whether announce would find nothing to do: what nearly every
+// message meets, in two loads.
+func (p *inboxPage) quiet(slot uint32, last uint32) bool {
+	if invariant.Enabled {
+		return false // announce has the steps
+	}
+	return p.ready[slot/64].Load()>>(slot%64)&1 != 0 && p.bell.Quiet(last)
+}
+
 // announce tells the reader that the lane with that slot has something: its
 // bit, then the bell. What is announced was stored atomically before. It
 // reports whether anything had to be done.

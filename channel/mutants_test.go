@@ -50,7 +50,8 @@ var mutants = []mutant{
 		"TestDoorbellExploredSoak",
 	}, {
 		"the bit before the commit", "channel/sender.go",
-		"s.tx.Commit()", "s.to.page.announce(s.slot, &s.rung)\ns.tx.Commit()\ns.claims, s.batch = 0, 0\nreturn",
+		"if s.err != nil || s.e.quarantine.Load() != 0 || s.tx.Send(p) != nil {\n\t\terr = s.sendSlow(p)\n\t} else {\n\t\ts.committed(1, uint64(len(p)))\n\t}",
+		"s.to.page.announce(s.slot, &s.rung)\nif s.tx.Send(p) != nil {\nerr = s.sendSlow(p)\n}",
 		"TestDoorbellExploredSoak",
 	}, {
 		"the bit is cleared after the look", "channel/drain.go",

@@ -81,6 +81,9 @@ func (r *Receiver) Ready() bool {
 // quarantined.
 func (r *Receiver) over() bool { return r.rx == nil || r.err != nil }
 
+// Dry reports whether the last take got everything that was there.
+func (r *Receiver) Dry() bool { return r.rx == nil || r.rx.Dry() }
+
 // Err returns why the lane is quarantined, or nil.
 func (r *Receiver) Err() error { return r.err }
 
@@ -195,6 +198,18 @@ func (r *Receiver) Release(rec *ring.Record, now bool) {
 	}
 }
 
+// Done ends a take: the first n of recs have been handled, and are counted and
+// released; the others come again, the first of them flagged if it was seen.
+func (r *Receiver) Done(recs []ring.Record, n int, seen bool) {
+	if n < len(recs) {
+		r.Rewind(&recs[n], seen)
+	}
+	if n > 0 {
+		r.Count(recs[:n])
+		r.Release(&recs[n-1], true)
+	}
+}
+
 // Accept ends a copying take: the record is the user's now, for good.
 func (r *Receiver) Accept(rec *[1]ring.Record) {
 	r.Count(rec[:])
@@ -231,14 +246,17 @@ func (r *Receiver) freed() {
 
 // Count adds what the user has taken to the lane's counters.
 func (r *Receiver) Count(recs []ring.Record) {
-	c := &r.e.cons
-	c.messages += uint64(len(recs))
+	bytes, again := 0, uint64(0)
 	for i := range recs {
-		c.bytes += uint64(len(recs[i].Data))
+		bytes += len(recs[i].Data)
 		if recs[i].Redelivered {
-			c.redelivered++
+			again++
 		}
 	}
+	c := &r.e.cons
+	c.messages += uint64(len(recs))
+	c.bytes += uint64(bytes)
+	c.redelivered += again
 }
 
 func (r *Receiver) close() {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,17 +24,15 @@ type Sender struct {
 	to   *inbox
 	slot uint32
 
-	mu     sync.Mutex // guards all below, and the order of what is sent
-	tx     *ring.Tx
-	at     segment
-	rung   uint32 // episode of the reader's sleep that this lane ended
-	batch  uint64 // payload bytes claimed and not committed
-	claims uint64
-	ticks  uint32
-	idle   uint64 // tail when the idle clock last looked
-	since  time.Time
-	waits  int   // goroutines between WaitRoom and GotRoom
-	err    error // closed or quarantined: every use fails with it
+	mu    sendLock // guards all below, and the order of what is sent
+	tx    *ring.Tx
+	at    segment
+	rung  uint32 // episode of the reader's sleep that this lane ended
+	ticks uint32
+	idle  uint64 // tail when the idle clock last looked
+	since time.Time
+	waits int   // goroutines between WaitRoom and GotRoom
+	err   error // closed or quarantined: every use fails with it
 
 	turn    uint64        // counts Begin
 	owner   atomic.Uint64 // turn of the Begin that holds mu, 0: none
@@ -120,9 +117,8 @@ func (s *Sender) attach() error {
 		return err
 	}
 	for {
-		tx, err := ring.AttachTx(at.ring)
+		tx, err := s.attachTx(at)
 		if err != nil {
-			s.t.pool.put(at.seg)
 			return err
 		}
 		last := tx.Err() == nil || errors.Is(tx.Err(), ring.ErrClosed) && !s.t.exists(s.e, at.gen+1)
@@ -158,19 +154,47 @@ func (s *Sender) attach() error {
 	return nil
 }
 
+// attachTx attaches to the ring of at, which is let go if that fails.
+func (s *Sender) attachTx(at segment) (*ring.Tx, error) {
+	tx, err := ring.AttachTx(at.ring)
+	if err != nil {
+		s.t.pool.put(at.seg)
+		return nil, err
+	}
+	tx.Limit(s.max)
+	return tx, nil
+}
+
 // Pair returns the lane's two addresses.
 func (s *Sender) Pair() Pair { return s.pair }
 
 // Send commits one message, a copy of p. Errors: ErrFull, ErrTooBig, ErrBudget,
 // ErrDamaged, os.ErrClosed.
-func (s *Sender) Send(p []byte) error {
-	s.mu.Lock()
+func (s *Sender) Send(p []byte) (err error) {
+	quick := s.mu.Enter()
+	if !quick {
+		s.mu.Lock()
+	}
+	if s.err != nil || s.e.quarantine.Load() != 0 || s.tx.Send(p) != nil {
+		err = s.sendSlow(p)
+	} else {
+		s.committed(1, uint64(len(p)))
+	}
+	if quick {
+		s.mu.Leave()
+	} else {
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// sendSlow does what Send needs when the ring refused, or says why not.
+func (s *Sender) sendSlow(p []byte) error {
 	b, err := s.claim(len(p))
 	if err == nil {
 		copy(b, p)
 		s.commit()
 	}
-	s.mu.Unlock()
 	return err
 }
 
@@ -190,7 +214,7 @@ func (s *Sender) End(token uint64) {
 	if !s.owner.CompareAndSwap(token, 0) {
 		return
 	}
-	s.abort()
+	s.tx.Abort()
 	s.mu.Unlock()
 }
 
@@ -198,14 +222,21 @@ func (s *Sender) End(token uint64) {
 // ErrFull it has not grown the lane if claims are pending: commit, then try again.
 func (s *Sender) Claim(n int) ([]byte, error) { return s.claim(n) }
 
+// ClaimNext is Claim when others are pending, as quick as can be: whatever it
+// refuses, Claim may take, or says why not.
+func (s *Sender) ClaimNext(n int) ([]byte, error) { return s.tx.Claim(n) }
+
 // Commit publishes all claims; between Begin and End.
 func (s *Sender) Commit() { s.commit() }
 
 // Abort drops all claims; between Begin and End.
-func (s *Sender) Abort() { s.abort() }
+func (s *Sender) Abort() { s.tx.Abort() }
 
 // Pending returns how many claims are not committed; between Begin and End.
-func (s *Sender) Pending() int { return int(s.claims) }
+func (s *Sender) Pending() int {
+	n, _ := s.tx.Pending()
+	return int(n)
+}
 
 // LastSeq returns the sequence of the last message accepted, 0 for none.
 func (s *Sender) LastSeq() uint64 {
@@ -215,30 +246,36 @@ func (s *Sender) LastSeq() uint64 {
 }
 
 func (s *Sender) claim(n int) ([]byte, error) {
-	if uint(n) > uint(s.max) {
-		return nil, s.tooBig(n)
+	if s.err != nil || s.e.quarantine.Load() != 0 { // the reader may have found the damage
+		return s.claimSlow(n, nil)
 	}
 	b, err := s.tx.Claim(n)
-	if err != nil || s.e.quarantine.Load() != 0 { // the reader may have found the damage
-		b, err = s.claimSlow(n, err)
+	if err != nil {
+		return s.claimSlow(n, err)
 	}
-	if err == nil {
-		s.batch += uint64(n)
-		s.claims++
-	}
-	return b, err
+	return b, nil
 }
 
 func (s *Sender) commit() {
-	if s.claims == 0 {
-		return
+	if records, bytes := s.tx.Pending(); records > 0 {
+		s.tx.Commit()
+		s.committed(records, bytes)
 	}
-	s.tx.Commit()
+}
+
+// committed counts what was committed and tells the reader.
+func (s *Sender) committed(records, bytes uint64) {
 	c := &s.e.prod
-	c.messages += s.claims
-	c.bytes += s.batch
-	s.claims, s.batch = 0, 0
+	c.messages += records
+	c.bytes += bytes
 	s.ticks++
+	if !s.to.page.quiet(s.slot, s.rung) || s.ticks&1023 == 1 {
+		s.tell()
+	}
+}
+
+// tell tells the reader what was committed.
+func (s *Sender) tell() {
 	if news, rang := s.to.page.announce(s.slot, &s.rung); news || s.ticks&1023 == 1 {
 		s.stamp(rang)
 	}
@@ -256,11 +293,6 @@ func (s *Sender) stamp(rang bool) {
 	}
 }
 
-func (s *Sender) abort() {
-	s.tx.Abort()
-	s.claims, s.batch = 0, 0
-}
-
 // claimSlow does what a claim needs when the ring refused it.
 func (s *Sender) claimSlow(n int, err error) ([]byte, error) {
 	if s.err != nil {
@@ -270,6 +302,8 @@ func (s *Sender) claimSlow(n int, err error) ([]byte, error) {
 		return nil, s.fail(bad)
 	}
 	switch {
+	case uint(n) > uint(s.max):
+		return nil, s.tooBig(n)
 	case errors.Is(err, ErrDamaged):
 		return nil, s.fail(err)
 	case errors.Is(err, ring.ErrClosed):
@@ -303,7 +337,6 @@ func (s *Sender) fail(err error) error {
 		s.err = s.t.quarantine(s.e, err)
 	}
 	s.tx = ring.Ended(s.tx.NextSeq())
-	s.claims, s.batch = 0, 0
 	return s.err
 }
 
@@ -337,7 +370,7 @@ func (s *Sender) growFor(n int) error {
 				n, size, ring.MaxPayload(size))
 		}
 	}
-	if s.claims > 0 {
+	if s.Pending() > 0 {
 		return s.full()
 	}
 	return s.grow(size)
@@ -356,7 +389,7 @@ func (s *Sender) growFull(n int) error {
 	if s.configured() {
 		most = s.configuredSize()
 	}
-	if s.claims > 0 || s.tx.Size() >= most {
+	if s.Pending() > 0 || s.tx.Size() >= most {
 		return s.full()
 	}
 	err := s.grow(min(ring.SizeFor(n, 4*s.tx.Size()), most))
@@ -407,9 +440,8 @@ func (s *Sender) make(size uint64) (segment, error) {
 // enter leaves the present segment for next and announces: the reader must come
 // to see the old one's end.
 func (s *Sender) enter(next segment) error {
-	tx, err := ring.AttachTx(next.ring)
+	tx, err := s.attachTx(next)
 	if err != nil {
-		s.t.pool.put(next.seg)
 		return err
 	}
 	old := s.at
@@ -474,7 +506,7 @@ func (s *Sender) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.at.seg != nil {
-		s.abort()
+		s.tx.Abort()
 		if s.ticks > 0 {
 			s.stamp(false)
 		}

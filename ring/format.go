@@ -121,9 +121,9 @@ func parse(w, pos, released, size uint64) (header, error) {
 // it does not accept is parse's to judge. size is a power of two, limit the
 // position that no record may reach (R3).
 func plain(w, pos, limit, size uint64) (n, adv uint64, ok bool) {
-	n = w&lenMask - 1 // huge for a word of 0
+	n = w&lenMask - 1 // huge for a length of 0
 	adv = HeaderSize + (n+align-1)&^(align-1)
-	ok = (w^lapTag(pos))>>flagShift == 0 && n < size && adv <= size/2 &&
+	ok = (w^lapTag(pos))>>flagShift == 0 && n <= size/2-HeaderSize &&
 		pos&(size-1)+adv <= size && pos+adv <= limit
 	return n, adv, ok
 }

@@ -131,7 +131,9 @@ func (h *hostile) produce(op byte, n int) {
 		return
 	}
 	switch op {
-	case 7, 8:
+	case 7:
+		h.check("Send", h.tx.Send(make([]byte, n)))
+	case 8:
 		b, err := h.tx.Claim(n)
 		h.check("Claim", err)
 		for i := range b {

@@ -33,7 +33,13 @@ var elsewhere = map[string]string{
 
 var mutants = []mutant{
 	{"R1", "records are not aligned", "tx.go",
-		[]edit{{"rec := HeaderSize + (uint64(n)+align-1)&^(align-1)", "rec := HeaderSize + uint64(n)"}}, bySimulator, false},
+		[]edit{{"Claim(n int) ([]byte, error) {\n\trec := RecordSize(n)", "Claim(n int) ([]byte, error) {\n\trec := HeaderSize + uint64(n)"}}, bySimulator, false},
+	{"R1", "records that are sent at once are not aligned", "tx.go",
+		[]edit{{"n := len(p)\n\trec := RecordSize(n)", "n := len(p)\n\trec := HeaderSize + uint64(n)"}}, bySimulator, false},
+	{"R1", "a claim may be larger than what is left of the region", "tx.go",
+		[]edit{{", t.head|(size-1)+1)", ")"}}, bySimulator, false},
+	{"R1", "a lap that was given up is still thought clear", "tx.go",
+		[]edit{{"\tt.clear = 0 // it may", "\t// it may"}}, bySimulator, false},
 	{"R1", "a record may take more than half the ring", "format.go",
 		[]edit{{"return int(size/2 - HeaderSize) }", "return int(size / 2) }"}}, bySimulator, false},
 
@@ -86,14 +92,14 @@ var mutants = []mutant{
 		[]edit{{"if rec.end <= x.pos && x.start", "if x.start"}}, "^TestRewind", false},
 
 	{"R8", "nothing is flagged", "rx.go",
-		[]edit{{"pos < x.redel || h.flags", "h.flags"}}, bySimulator, false},
+		[]edit{{"pos < x.redel || flags", "flags"}}, bySimulator, false},
 	{"R8", "everything is flagged", "rx.go",
 		[]edit{{"redel: taken}", "redel: taken + r.Size()}"}}, bySimulator, false},
 	{"R8", "a record that was put back comes unflagged", "rx.go",
 		[]edit{{"x.redel = max(x.redel, rec.end)", "_ = rec"}}, bySimulator, false},
 
 	{"R9", "attaching initialises", "tx.go",
-		[]edit{{"t := &Tx{r: r}\n", "t := &Tx{r: r}\n\tr.Format(1)\n"}}, bySimulator, false},
+		[]edit{{"\tt.seen = r.marks.released.Load()\n", "\tr.Format(1)\n\tt.seen = r.marks.released.Load()\n"}}, bySimulator, false},
 	{"R9", "attaching begins at claimed", "tx.go",
 		[]edit{{"t.seen = r.marks.released.Load()", "t.seen = r.takenTo()"}}, bySimulator, false},
 	{"R9", "attaching does not go on to the tail", "walk.go",
@@ -112,14 +118,16 @@ var mutants = []mutant{
 		[]edit{{" && p.w.files[f.gen] == f {", " {"}}, bySimulator, false},
 
 	{"R11", "the end takes the number away", "tx.go",
-		[]edit{{"\tt.end = end\n", "\tt.end = end\n\t*t.r.seq(t.tail) = 0\n"}}, bySimulator, false},
+		[]edit{{"\tt.end, t.clear = end, 0\n", "\tt.end, t.clear = end, 0\n\t*t.r.seq(t.tail) = 0\n"}}, bySimulator, false},
 	{"R11", "the generation is counted before the lane is idle", "sim_consumer_test.go",
 		[]edit{{"c.w.lastSeq = c.rx.Seq() - 1\n", "c.w.lastSeq = c.rx.Seq() - 1\n\tc.w.gen = c.at.gen + 1\n"}}, bySimulator, false},
 
 	{"R12", "a watcher does not look a second time", "watcher.go",
 		[]edit{{"return w.r.marks.writing.Load() > w.pos+w.r.Size()", "return false"}}, bySimulator, false},
 	{"R12", "the producer writes before it says so", "tx.go",
-		[]edit{{"\t\tt.announce(at + pad + rec)\n", "\t\t_ = pad\n"}}, bySimulator, false},
+		[]edit{{"\t\tt.announce(end)\n", "\t\tt.mark = end + HeaderSize\n"}}, bySimulator, false},
+	{"R12", "what is announced is forgotten by the quick claims", "tx.go",
+		[]edit{{"min(t.limit, t.mark-HeaderSize, ", "min(t.limit, "}}, bySimulator, false},
 	{"R12", "the first record of a batch is written before it is announced", "tx.go",
 		[]edit{{"\tt.r.marks.writing.Store(t.mark)\n", "\tif t.n > 0 {\n\t\tt.r.marks.writing.Store(t.mark)\n\t}\n"}}, bySimulator, false},
 	{"R12", "a watcher that is always overtaken believes its copy", "watcher.go",
@@ -132,7 +140,7 @@ var mutants = []mutant{
 		[]edit{{"case now > w.tail, err != nil && now > rel:", "case false:"}}, "^TestLook", false},
 
 	{"R13", "the consumer does not check sequences", "rx.go",
-		[]edit{{"!ok || *x.r.seq(pos) != seq {", "!ok {"}}, "^TestSequence", false},
+		[]edit{{"!ok || *r.seq(pos) != seq {", "!ok {"}}, "^TestSequence", false},
 	{"R13", "attaching does not check sequences", "walk.go",
 		[]edit{{"s != w.next {", "s != w.next && false {"}}, "^TestSequence", false},
 	{"R13", "the end of the region is not checked", "format.go",
@@ -149,5 +157,5 @@ var mutants = []mutant{
 		[]edit{{"if rel%align != 0 || rel > maxPos {", "if false {"}}, "^TestAttachRefuses", false},
 
 	{"R14", "the commit is a plain store", "tx.go",
-		[]edit{{"atomic.StoreUint64(t.r.word(t.tail), t.first)", "*t.r.word(t.tail) = t.first"}}, byStream, true},
+		[]edit{{"atomic.StoreUint64(t.r.word(t.tail), word)", "*t.r.word(t.tail) = word"}}, byStream, true},
 }

@@ -4,7 +4,7 @@
 
 package ring
 
-// prefetchW asks for the cache line of p, to be written soon.
+// prefetchW asks for the cache line of p and the next one, to be written soon.
 //
 //go:noescape
 func prefetchW(p *uint64)

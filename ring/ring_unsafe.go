@@ -11,7 +11,8 @@ import (
 
 // A Region is the memory of one ring: its data and the marks.
 type Region struct {
-	data  []byte
+	base  unsafe.Pointer // of the data
+	size  uint64         // a power of two
 	marks *marks
 }
 
@@ -43,36 +44,40 @@ func NewRegion(marksMem, data []byte) (Region, error) {
 	if uintptr(d)%align != 0 || uintptr(m)%8 != 0 {
 		return Region{}, fmt.Errorf("ring at %p, marks at %p: want multiples of 16 and 8", d, m)
 	}
-	return Region{data: data[:n:n], marks: (*marks)(m)}, nil
+	return Region{base: d, size: uint64(n), marks: (*marks)(m)}, nil
 }
 
 // Size returns the size of the data in bytes.
-func (r Region) Size() uint64 { return uint64(len(r.data)) }
+func (r *Region) Size() uint64 { return r.size }
 
 // word returns the commit word and seq the sequence of the header at pos. The
 // mask keeps every position inside the region.
-func (r Region) word(pos uint64) *uint64 {
-	return (*uint64)(unsafe.Pointer(&r.data[pos&uint64(len(r.data)-1)&^(align-1)]))
+func (r *Region) word(pos uint64) *uint64 {
+	return (*uint64)(unsafe.Add(r.base, pos&(r.size-align)))
 }
 
-func (r Region) seq(pos uint64) *uint64 {
-	return (*uint64)(unsafe.Pointer(&r.data[pos&uint64(len(r.data)-1)&^(align-1)+8]))
+func (r *Region) seq(pos uint64) *uint64 {
+	return (*uint64)(unsafe.Add(r.base, pos&(r.size-align)+8))
 }
 
-// payload returns the n bytes behind the header at pos, checked by parse or Claim.
-func (r Region) payload(pos uint64, n int) []byte {
-	off := int(pos&uint64(len(r.data)-1)) + HeaderSize
-	return r.data[off : off+n : off+n]
+// payload returns the n bytes behind the header at pos, checked by plain, parse
+// or Claim.
+func (r *Region) payload(pos uint64, n int) []byte {
+	off := pos&(r.size-align) + HeaderSize
+	if n == 0 {
+		off = 0 // behind the last header is other memory
+	}
+	return unsafe.Slice((*byte)(unsafe.Add(r.base, off)), n)
 }
 
 // takenTo returns up to where records have been shown to the user (R7).
-func (r Region) takenTo() uint64 {
+func (r *Region) takenTo() uint64 {
 	return max(r.marks.claimed.Load(), r.marks.released.Load())
 }
 
 // Format makes data the start of an empty ring whose first record will carry
 // seq. It is for memory that no other side can see yet (R9, R10).
-func (r Region) Format(seq uint64) {
+func (r *Region) Format(seq uint64) {
 	r.marks.released.Store(0)
 	r.marks.claimed.Store(0)
 	r.marks.writing.Store(0)

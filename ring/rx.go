@@ -27,6 +27,7 @@ type Rx struct {
 	claimed  uint64 // `claimed` as stored, or more
 	redel    uint64 // records below it come again (R8)
 	seq      uint64 // sequence expected at pos
+	dry      bool   // the last take went as far as there was something
 }
 
 // AttachRx takes up at `released`. What was claimed beyond it comes again,
@@ -54,6 +55,9 @@ func (x *Rx) Ready() bool {
 	return atomic.LoadUint64(x.r.word(x.pos)) != 0 // pairs with Tx.Commit ("commit")
 }
 
+// Dry reports whether the last Take stopped because nothing more was committed.
+func (x *Rx) Dry() bool { return x.dry }
+
 // Seq returns the sequence of the next record to be taken.
 func (x *Rx) Seq() uint64 { return x.seq }
 
@@ -76,35 +80,38 @@ func (x *Rx) Take(recs []Record, maxBytes uint64) (int, error) {
 
 func (x *Rx) take(recs []Record, maxBytes uint64) (n int, fault error) {
 	pos, seq, pad := x.pos, x.seq, false
-	size := x.r.Size()
-	limit := x.released + size - HeaderSize
+	x.dry = false
+	r := x.r
+	limit := x.released + r.size - HeaderSize
 	for n < len(recs) {
 		if invariant.Enabled {
 			invariant.Step("ring.rx.word")
 		}
-		w := atomic.LoadUint64(x.r.word(pos)) // once (R13); pairs with Tx.Commit ("commit")
-		h := header{}
-		ok := false
-		if h.n, h.adv, ok = plain(w, pos, limit, size); !ok || *x.r.seq(pos) != seq {
-			var err error
-			if h, err = x.check(w, pos, seq, pad); err != nil || w == 0 {
-				fault = err
+		w := atomic.LoadUint64(r.word(pos)) // once (R13); pairs with Tx.Commit ("commit")
+		flags := uint64(0)
+		length, adv, ok := plain(w, pos, limit, r.size)
+		if !ok || *r.seq(pos) != seq {
+			h, err := x.check(w, pos, seq, pad)
+			if err != nil || w == 0 {
+				fault, x.dry = err, true
 				break
 			}
+			if pad = h.flags == flagPad; pad {
+				pos += h.adv
+				continue
+			}
+			length, adv, flags = h.n, h.adv, h.flags
 		}
-		if pad = h.flags == flagPad; pad {
-			pos += h.adv
-			continue
-		}
-		if n > 0 && pos+h.adv-x.pos > maxBytes {
+		if n > 0 && pos+adv-x.pos > maxBytes {
 			break
 		}
 		rec := &recs[n]
-		rec.Data, rec.Seq, rec.end, rec.adv = x.r.payload(pos, int(h.n)), seq, pos+h.adv, uint32(h.adv)
-		rec.Flags, rec.Redelivered = uint8(h.flags), pos < x.redel || h.flags&FlagRedel != 0
-		pos += h.adv
+		rec.Data, rec.Seq, rec.end, rec.adv = r.payload(pos, int(length)), seq, pos+adv, uint32(adv)
+		rec.Flags, rec.Redelivered = uint8(flags), pos < x.redel || flags&FlagRedel != 0
+		pos += adv
 		seq++
 		n++
+		pad = false
 	}
 	if n == 0 {
 		return 0, fault

@@ -104,9 +104,9 @@ func (p *producer) remove(gen uint32) {
 	}
 }
 
-// send commits a batch of one to four records.
+// send commits a batch of one to four records, or one in one call.
 func (p *producer) send() {
-	if p.claimSome() == 0 {
+	if p.w.rng.IntN(3) == 0 && p.sendOne(p.length()) || p.claimSome() == 0 {
 		return
 	}
 	first := p.tx.NextSeq()
@@ -116,6 +116,25 @@ func (p *producer) send() {
 	for pos, seq := range seqs {
 		p.at.seqs[pos] = seq
 	}
+}
+
+// sendOne sends a record of n bytes, if it fits as things are.
+func (p *producer) sendOne(n int) bool {
+	if room, err := p.tx.Room(n); err != nil || !room {
+		return false
+	}
+	at, seq := p.tx.head, p.tx.seq
+	if rest := p.tx.Size() - at%p.tx.Size(); rest < RecordSize(n) {
+		at += rest
+	}
+	b := make([]byte, n)
+	p.fillAt(b, at+HeaderSize, seq)
+	p.w.book.attempted = seq
+	if err := p.tx.Send(b); err != nil {
+		p.w.giveUp("Room(%d) said yes, and Send says %w", n, err)
+	}
+	p.at.seqs[at] = seq
+	return true
 }
 
 // layout maps the positions of the batch's records to their numbers, as far as
@@ -207,7 +226,10 @@ func (p *producer) claim(n int) ([]byte, bool) {
 // fill writes what is worst for a reader that is not careful: headers that fit
 // these places in this lap, one before or one after it.
 func (p *producer) fill(b []byte) {
-	pos, seq := p.tx.head-RecordSize(len(b))+HeaderSize, p.tx.seq-1
+	p.fillAt(b, p.tx.head-RecordSize(len(b))+HeaderSize, p.tx.seq-1)
+}
+
+func (p *producer) fillAt(b []byte, pos, seq uint64) {
 	lap := (p.w.rng.Uint64N(4) - 1) * p.at.r.Size() // of the headers: -1 to 2
 	for i := 0; i < len(b); i += 16 {
 		var h [16]byte

@@ -81,6 +81,12 @@ func streamOut(r Region, seed, records uint64, stop *atomic.Bool) error {
 	src := source{seed: seed, max: MaxPayload(r.Size())}
 	dice := rand.New(rand.NewPCG(seed, 1))
 	for tx.NextSeq() <= records && !stop.Load() {
+		if dice.IntN(8) == 0 {
+			if err := sendOne(tx, &src); err != nil {
+				return fmt.Errorf("record %d: %w", tx.NextSeq(), err)
+			}
+			continue
+		}
 		batch := 1 + dice.Uint64N(8)
 		if err := claimBatch(tx, &src, min(batch, records+1-tx.NextSeq())); err != nil {
 			return fmt.Errorf("record %d: %w", tx.NextSeq(), err)
@@ -93,6 +99,19 @@ func streamOut(r Region, seed, records uint64, stop *atomic.Bool) error {
 	}
 	tx.Close()
 	return nil
+}
+
+// sendOne sends the next record, if there is room.
+func sendOne(tx *Tx, src *source) error {
+	seq := tx.NextSeq()
+	b := make([]byte, src.length(seq))
+	src.fill(seq, b)
+	err := tx.Send(b)
+	if errors.Is(err, ErrFull) {
+		runtime.Gosched()
+		return nil
+	}
+	return err
 }
 
 // claimBatch claims and fills up to n records. When the ring is full it leaves

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	cacheLine     = 64
-	prefetchAhead = 2 * cacheLine // of the record after the present one; farther ahead gained nothing
+	linePair      = 128      // bytes of two cache lines
+	prefetchAhead = linePair // of the record after the present one; farther ahead gained nothing
 )
 
 // A Tx is the producing end of a ring. One goroutine at a time may use it, and
@@ -20,19 +20,22 @@ type Tx struct {
 	r     Region
 	tail  uint64 // position of the tail header
 	head  uint64 // where the next record goes; == tail when nothing is claimed
+	clear uint64 // a record that ends up to here needs neither pad nor mark nor a look at released
 	limit uint64 // released + C - 16 as last seen: a batch may end here (R3)
 	seen  uint64 // released as last seen (R6)
 	mark  uint64 // writing as stored: nothing at or beyond it has been written (R12)
+	most  uint64 // largest payload
 	seq   uint64 // sequence of the next record
 	first uint64 // commit word of the batch, kept back until Commit (R5)
 	n     uint64 // records claimed
+	bytes uint64 // and their payloads
 	end   error  // ErrMoved or ErrClosed once the tail word says so
 }
 
 // AttachTx walks from `released` to the tail and takes up where the last
 // producer stopped (R9). If the ring has ended in MOVED or CLOSED, Err tells so.
 func AttachTx(r Region) (*Tx, error) {
-	t := &Tx{r: r}
+	t := &Tx{r: r, most: uint64(MaxPayload(r.Size()))}
 	t.seen = r.marks.released.Load()
 	w, err := walk(r, t.seen, nil)
 	if err != nil {
@@ -47,6 +50,9 @@ func AttachTx(r Region) (*Tx, error) {
 	return t, nil
 }
 
+// Limit makes records of more than n payload bytes too big, if the ring does not.
+func (t *Tx) Limit(n int) { t.most = min(t.most, uint64(n)) }
+
 // Err returns ErrMoved or ErrClosed if nothing can be written any more.
 func (t *Tx) Err() error { return t.end }
 
@@ -59,45 +65,59 @@ func (t *Tx) Size() uint64 { return t.r.Size() }
 // Tail returns the position behind the last committed record.
 func (t *Tx) Tail() uint64 { return t.tail }
 
+// Pending returns how many records are claimed and not committed, and the bytes
+// of their payloads.
+func (t *Tx) Pending() (records, bytes uint64) { return t.n, t.bytes }
+
 // Claim reserves a record of n payload bytes and returns them to be written in
 // place. The bytes are the caller's until Commit or Abort. Several claims make
 // one batch. Errors: ErrFull, ErrTooBig, ErrMoved, ErrClosed, ErrDamaged; none
 // of them disturbs the claims before it.
 func (t *Tx) Claim(n int) ([]byte, error) {
-	size := t.r.Size()
-	if uint(n) > uint(MaxPayload(size)) || t.end != nil {
-		return nil, t.refuse()
-	}
-	rec := HeaderSize + (uint64(n)+align-1)&^(align-1)
-	at := t.head
-	pad := uint64(0)
-	if off := at & (size - 1); off+rec > size {
-		pad = size - off
-	}
-	if at+pad+rec > t.limit { // R3
-		if err := t.refresh(at + pad + rec); err != nil {
+	rec := RecordSize(n)
+	if t.head+rec > t.clear || uint64(n) > t.most {
+		if err := t.prepare(n, rec); err != nil {
 			return nil, err
 		}
 	}
-	if at+pad+rec+HeaderSize > t.mark {
-		t.announce(at + pad + rec)
-	}
-	if pad != 0 { // R4
-		t.put(at, commitWord(at, flagPad, 0))
-		at += pad
-	}
+	at := t.head
 	t.put(at, commitWord(at, 0, uint64(n)))
 	t.head = at + rec
 	t.seq++
 	t.n++
-	if ahead := t.head + prefetchAhead; ahead < t.limit { // the consumer had these lines last; a commit would wait for them
-		prefetchW(t.r.word(ahead))
-		if rec > cacheLine {
-			prefetchW(t.r.word(ahead + cacheLine))
+	t.bytes += uint64(n)
+	t.fetch(at)
+	return t.r.payload(at, n), nil
+}
+
+// Send commits one record, a copy of p, and what was claimed before. It is Claim
+// and Commit in one. Errors as of Claim; then nothing is committed.
+func (t *Tx) Send(p []byte) error {
+	n := len(p)
+	rec := RecordSize(n)
+	if t.head+rec > t.clear || uint64(n) > t.most || t.n != 0 {
+		b, err := t.Claim(n)
+		if err == nil {
+			copy(b, p)
+			t.Commit()
 		}
+		return err
 	}
-	off := at&(size-1) + HeaderSize
-	return t.r.data[off : off+uint64(n) : off+uint64(n)], nil
+	at := t.head
+	copy(t.r.payload(at, n), p)
+	t.head = at + rec
+	t.seq++
+	t.publish(commitWord(at, 0, uint64(n)))
+	t.fetch(at)
+	return nil
+}
+
+// fetch asks for the lines that come next, when head has come from another pair
+// of them: the consumer had them last, and a commit would wait for them.
+func (t *Tx) fetch(from uint64) {
+	if ahead := t.head + prefetchAhead; from/linePair != t.head/linePair && ahead < t.limit {
+		prefetchW(t.r.word(ahead &^ (linePair - 1)))
+	}
 }
 
 // put writes the header at pos: an inner one at once, the batch's first word
@@ -115,6 +135,35 @@ func (t *Tx) put(pos, word uint64) {
 		invariant.Step("ring.tx.innerword")
 	}
 	*t.r.word(pos) = word
+}
+
+// prepare makes room for a record of n payload bytes, rec with its header, at
+// head: it looks at `released`, announces, and pads as need be.
+func (t *Tx) prepare(n int, rec uint64) error {
+	if uint64(n) > t.most || t.end != nil {
+		return t.refuse()
+	}
+	size := t.r.Size()
+	at := t.head
+	pad := uint64(0)
+	if off := at & (size - 1); off+rec > size {
+		pad = size - off
+	}
+	end := at + pad + rec
+	if end > t.limit { // R3
+		if err := t.refresh(end); err != nil {
+			return err
+		}
+	}
+	if end+HeaderSize > t.mark {
+		t.announce(end)
+	}
+	if pad != 0 { // R4
+		t.put(at, commitWord(at, flagPad, 0))
+		t.head += pad
+	}
+	t.clear = min(t.limit, t.mark-HeaderSize, t.head|(size-1)+1)
+	return nil
 }
 
 // announce raises `writing` before anything up to end, or the tail header behind
@@ -157,10 +206,10 @@ func (t *Tx) refresh(end uint64) error {
 // Room reports whether a record of n payload bytes would fit now; it looks at
 // `released` if it has to. An error means that none will ever fit.
 func (t *Tx) Room(n int) (bool, error) {
-	size := t.r.Size()
-	if uint(n) > uint(MaxPayload(size)) || t.end != nil {
+	if uint64(n) > t.most || t.end != nil {
 		return false, t.refuse()
 	}
+	size := t.r.Size()
 	end := t.head + RecordSize(n)
 	if off := t.head & (size - 1); off+RecordSize(n) > size {
 		end += size - off
@@ -186,6 +235,13 @@ func (t *Tx) Commit() {
 	if t.n == 0 {
 		return
 	}
+	t.publish(t.first)
+	t.n, t.bytes = 0, 0
+}
+
+// publish makes everything from tail to head visible by storing the commit word
+// of its first header.
+func (t *Tx) publish(word uint64) {
 	if invariant.Enabled {
 		invariant.Step("ring.tx.tailzero")
 	}
@@ -198,9 +254,8 @@ func (t *Tx) Commit() {
 		invariant.Step("ring.tx.commit")
 	}
 	// Pairs with the load in Rx.Take and Rx.Ready ("commit").
-	atomic.StoreUint64(t.r.word(t.tail), t.first)
+	atomic.StoreUint64(t.r.word(t.tail), word)
 	t.tail = t.head
-	t.n = 0
 	if invariant.Enabled {
 		invariant.Step("ring.tx.committed")
 	}
@@ -210,7 +265,8 @@ func (t *Tx) Commit() {
 func (t *Tx) Abort() {
 	t.head = t.tail
 	t.seq -= t.n
-	t.n = 0
+	t.n, t.bytes = 0, 0
+	t.clear = 0 // it may have been of the lap after a pad that is given up
 }
 
 // Move ends the ring in MOVED: the next generation is in place (R10). It needs no room.
@@ -228,7 +284,7 @@ func (t *Tx) finish(flag uint64, end error) {
 		invariant.Step("ring.tx.finish")
 	}
 	atomic.StoreUint64(t.r.word(t.tail), commitWord(t.tail, flag, 0))
-	t.end = end
+	t.end, t.clear = end, 0
 }
 
 // Ended returns a Tx without memory, for a ring that has been given back: its

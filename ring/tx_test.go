@@ -227,7 +227,12 @@ func TestReleasedThatCannotBeIsDamage(t *testing.T) {
 
 // Attaching writes nothing (R9), and finds the tail that a dead producer left.
 func TestAttachFindsTheTailAndWritesNothing(t *testing.T) {
-	r := region(t, MinSize, 7)
+	data := make([]byte, MinSize)
+	r, err := NewRegion(make([]byte, MarksSize), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Format(7)
 	tx, rx := both(t, r)
 	fillTo(t, tx, rx, MinSize-64)
 	for _, text := range []string{"committed, with a pad before it, for it is long enough", "committed too"} {
@@ -235,14 +240,14 @@ func TestAttachFindsTheTailAndWritesNothing(t *testing.T) {
 	}
 	claim(t, tx, 30)
 	claim(t, tx, 30) // and here it dies
-	before := bytes.Clone(r.data)
+	before := bytes.Clone(data)
 	for range 3 {
 		tx2, rx2 := both(t, r)
 		if tx2.NextSeq() != tx.NextSeq() || tx2.Tail() != tx.Tail() || rx2.Seq() != rx.Seq() {
 			t.Errorf("found sequence %d at %d, want %d at %d", tx2.NextSeq(), tx2.Tail(), tx.NextSeq(), tx.Tail())
 		}
 	}
-	if !bytes.Equal(before, r.data) {
+	if !bytes.Equal(before, data) {
 		t.Error("attaching has changed the ring")
 	}
 	send(t, attachTx(t, r), "goes on")

@@ -87,6 +87,12 @@ func (b *Doorbell) Notify(last *uint32) bool {
 	return true
 }
 
+// Quiet reports whether Notify would find nothing to do.
+func (b *Doorbell) Quiet(last uint32) bool {
+	e := b.sleeping.Load() // pairs with the store in Sleep ("sleeping")
+	return e == 0 || e == last
+}
+
 // Ring counts up and wakes whoever waits.
 func (b *Doorbell) Ring() {
 	invariantStep("shm.bell.ring")
