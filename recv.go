@@ -194,18 +194,24 @@ func (e *Endpoint) Receive(ctx context.Context, handle func(m Message) error) er
 		return err
 	}
 	defer e.end()
-	w := waiter{e: e, ctx: ctx, mode: e.mode, receives: true}
+	w := waiter{e: e, ctx: ctx, ends: ctx.Done() != nil, mode: e.mode, receives: true}
 	defer w.done()
+	recs := e.recs
 	for {
-		r, n := e.drain.Next(e.recs, false)
+		r, n := e.drain.Next(recs, false)
 		e.turn(n == 0)
+		recs = e.recs
 		if n > 0 {
-			if err := e.handle(&w, r, e.recs[:n], handle); err != nil {
+			if err := e.handle(&w, r, recs[:n], handle); err != nil {
 				return err
 			}
 			if n > 1 && r.Dry() && e.drain.Single() {
 				w.lull()
 			}
+			continue
+		}
+		recs = e.recs[:1] // what comes first is handled first: the look behind it may have to wait for a cache line
+		if w.glance(e.drain) {
 			continue
 		}
 		if err := w.wait(e.drain.Look, e.park.sleep, e.park.awake); err != nil {
@@ -249,9 +255,8 @@ func (e *Endpoint) Poll(limit int, handle func(m Message) error) (n int, err err
 func (e *Endpoint) handle(w *waiter, r *channel.Receiver, recs []ring.Record, h func(Message) error) error {
 	i, seen := 0, true
 	defer func() { r.Done(recs, i, seen) }()
-	watch := w.ctx.Done() != nil
 	for ; i < len(recs); i++ {
-		if e.closed.Load() || watch && w.ctx.Err() != nil {
+		if e.closed.Load() || w.ends && w.ctx.Err() != nil {
 			seen = false
 			return w.over()
 		}

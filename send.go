@@ -59,6 +59,10 @@ func (e *Endpoint) Send(ctx context.Context, dst addr.Addr, payload []byte) erro
 	if err = s.Send(payload); err == nil || !errors.Is(err, ErrFull) {
 		return err
 	}
+	return e.sendWhenRoom(ctx, s, payload)
+}
+
+func (e *Endpoint) sendWhenRoom(ctx context.Context, s *channel.Sender, payload []byte) error {
 	w := waiter{e: e, ctx: ctx, mode: e.mode}
 	defer w.done()
 	for {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/skybus-io/skybus/channel"
 	"github.com/skybus-io/skybus/internal/sys"
 	"github.com/skybus-io/skybus/shm"
 )
@@ -19,6 +20,7 @@ const (
 	maxSpin  = 50 * time.Microsecond // longest spin of an adaptive wait
 	minSpin  = 2 * time.Microsecond
 	spinStep = 32 // polls between two looks at the clock
+	glances  = 64 // polls before a wait begins in earnest
 )
 
 // canSpin is false where whoever is waited for needs this very processor.
@@ -136,6 +138,7 @@ func (p *parker) close() {
 type waiter struct {
 	e    *Endpoint
 	ctx  context.Context
+	ends bool // ctx can end
 	mode Wait
 	stop func() bool // ends the watch over ctx
 
@@ -162,6 +165,22 @@ func (w *waiter) wait(ready func() bool, sleep, awake func(episode uint32)) erro
 		runtime.Gosched()
 	}
 	return w.park(ready, sleep, awake)
+}
+
+// glance polls for a few microseconds, as cheaply as can be, where waits have
+// been short lately: for the answer that is on its way.
+func (w *waiter) glance(d *channel.Drain) bool {
+	e := w.e
+	if w.mode == WaitPark || w.mode == WaitAdaptive && e.spinFor.Load() < int64(maxSpin) || !e.canSpin.Load() || e.closed.Load() {
+		return false
+	}
+	for range glances {
+		if d.Look() {
+			return true
+		}
+		sys.Pause(1)
+	}
+	return false
 }
 
 // lull holds still for a moment after several messages have come at once and none
@@ -220,10 +239,8 @@ func (w *waiter) spin(ready func() bool, others bool) error {
 		} else {
 			runtime.Gosched()
 		}
-		if i == spinStep {
-			w.rest()
-		}
 		if i%1024 == 0 {
+			w.rest()
 			if err := w.over(); err != nil {
 				return err
 			}

@@ -72,7 +72,7 @@ func resetSender(s *Sender) {
 // resetDrain makes d what it is when its lanes have been opened and none is polled.
 func resetDrain(d *Drain) {
 	clear(d.known)
-	d.active, d.next = nil, 0
+	d.active, d.next, d.seen = nil, 0, false
 	for _, r := range d.lanes {
 		var err error
 		r.rung, r.empty, r.turns = 0, 0, 0

@@ -33,8 +33,9 @@ type Drain struct {
 	lanes  []*Receiver // by slot; nil while not open
 	known  []uint64    // bits of the active lanes
 	active []*Receiver
-	next   int // whose turn it is
-	swept  int // where the last sweep stopped
+	next   int  // whose turn it is
+	swept  int  // where the last sweep stopped
+	seen   bool // by Look: the lane whose turn it is has something
 
 	bySlot  []uint32 // entries of the lanes by slot, plus 1; of the first indexed ones while the table has epoch
 	indexed int
@@ -58,7 +59,11 @@ func (t *Table) NewDrain(a addr.Addr) (*Drain, error) {
 // be counted and released through r. n is 0 when nothing is ready. With copying set n is at
 // most 1, and the caller releases it before the user sees it.
 func (d *Drain) Next(recs []ring.Record, copying bool) (r *Receiver, n int) {
-	d.collect()
+	if d.seen {
+		d.seen = false
+	} else {
+		d.collect()
+	}
 	if copying {
 		recs = recs[:1]
 	}
@@ -265,8 +270,9 @@ func (d *Drain) Look() bool {
 			return true
 		}
 	}
-	for _, r := range d.active {
+	for i, r := range d.active {
 		if r.Ready() || r.rx == nil && r.err == nil {
+			d.next, d.seen = i, true
 			return true
 		}
 	}

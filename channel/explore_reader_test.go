@@ -129,6 +129,7 @@ func (r *bellReader) timeout(a *actor) {
 func (r *bellReader) state(h *maphash.Hash) {
 	d := r.drain
 	maphash.WriteComparable(h, [2]uint64{d.known[0], uint64(d.next)})
+	maphash.WriteComparable(h, d.seen)
 	for _, n := range r.got {
 		maphash.WriteComparable(h, n)
 	}

@@ -175,6 +175,7 @@ func (s *Sender) Send(p []byte) (err error) {
 	if !quick {
 		s.mu.Lock()
 	}
+	s.tx.Prefetch()
 	if s.err != nil || s.e.quarantine.Load() != 0 || s.tx.Send(p) != nil {
 		err = s.sendSlow(p)
 	} else {

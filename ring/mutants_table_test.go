@@ -80,7 +80,7 @@ var mutants = []mutant{
 		[]edit{{"if x.pos > x.claimed {", "if x.pos != x.claimed {"}}, bySimulator, false},
 
 	{"R7", "claimed is not stored", "rx.go",
-		[]edit{{"x.r.marks.claimed.Store(x.pos)", "_ = x"}}, bySimulator, false},
+		[]edit{{"sys.StoreRelease64(&x.r.marks.claimed, x.pos)", "sys.Pause(1)"}}, bySimulator, false},
 	{"R7", "released is stored before the user has handled", "rx.go",
 		[]edit{{"x.pos, x.seq = recs[n-1].end, seq\n", "x.pos, x.seq = recs[n-1].end, seq\n\tx.r.marks.released.Store(x.pos)\n\tx.released = x.pos\n"}}, bySimulator, false},
 	{"R7", "released is put off for ever", "rx.go",

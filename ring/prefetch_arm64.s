@@ -8,3 +8,9 @@ TEXT ·prefetchW(SB), NOSPLIT, $0-8
 	PRFM (R0), PSTL1KEEP
 	PRFM 64(R0), PSTL1KEEP
 	RET
+
+// func prefetch(p *uint64)
+TEXT ·prefetch(SB), NOSPLIT, $0-8
+	MOVD p+0(FP), R0
+	PRFM (R0), PLDL1KEEP
+	RET

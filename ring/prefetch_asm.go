@@ -8,3 +8,8 @@ package ring
 //
 //go:noescape
 func prefetchW(p *uint64)
+
+// prefetch asks for the cache line of p, to be read soon.
+//
+//go:noescape
+func prefetch(p *uint64)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/skybus-io/skybus/internal/invariant"
+	"github.com/skybus-io/skybus/internal/sys"
 )
 
 // A Record is one message in the ring.
@@ -52,7 +53,11 @@ func (x *Rx) Ready() bool {
 	if invariant.Enabled {
 		invariant.Step("ring.rx.ready")
 	}
-	return atomic.LoadUint64(x.r.word(x.pos)) != 0 // pairs with Tx.Commit ("commit")
+	if atomic.LoadUint64(x.r.word(x.pos)) == 0 { // pairs with Tx.Commit ("commit")
+		return false
+	}
+	prefetch(x.r.word(x.pos + cacheLine)) // the record is likely to go on there
+	return true
 }
 
 // Dry reports whether the last Take stopped because nothing more was committed.
@@ -73,7 +78,10 @@ func (x *Rx) Take(recs []Record, maxBytes uint64) (int, error) {
 			invariant.Step("ring.rx.claimed")
 		}
 		x.claimed = x.pos
-		x.r.marks.claimed.Store(x.pos)
+		// No barrier: this store must not come after what the user does with the
+		// records, not before it in the sight of others. A full one would hold up
+		// the load of the payload.
+		sys.StoreRelease64(&x.r.marks.claimed, x.pos)
 	}
 	return n, err
 }

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	linePair      = 128      // bytes of two cache lines
+	cacheLine     = 64
+	linePair      = 2 * cacheLine
 	prefetchAhead = linePair // of the record after the present one; farther ahead gained nothing
 )
 
@@ -119,6 +120,10 @@ func (t *Tx) fetch(from uint64) {
 		prefetchW(t.r.word(ahead &^ (linePair - 1)))
 	}
 }
+
+// Prefetch asks for the lines of the next record. A consumer that polls has the
+// first of them; what is done until they are written, is done meanwhile.
+func (t *Tx) Prefetch() { prefetchW(t.r.word(t.head)) }
 
 // put writes the header at pos: an inner one at once, the batch's first word
 // only at Commit. The sequence of the tail header stands there already.

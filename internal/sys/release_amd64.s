@@ -10,3 +10,10 @@ TEXT ·storeRelease(SB), NOSPLIT, $0-12
 	MOVL v+8(FP), CX
 	MOVL CX, (AX)
 	RET
+
+// func storeRelease64(p *uint64, v uint64)
+TEXT ·storeRelease64(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ CX, (AX)
+	RET

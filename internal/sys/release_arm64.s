@@ -10,3 +10,10 @@ TEXT ·storeRelease(SB), NOSPLIT, $0-12
 	MOVWU v+8(FP), R1
 	STLRW R1, (R0)
 	RET
+
+// func storeRelease64(p *uint64, v uint64)
+TEXT ·storeRelease64(SB), NOSPLIT, $0-16
+	MOVD p+0(FP), R0
+	MOVD v+8(FP), R1
+	STLR R1, (R0)
+	RET

@@ -8,3 +8,6 @@ import "sync/atomic"
 
 // StoreRelease stores v in p.
 func StoreRelease(p *atomic.Uint32, v uint32) { p.Store(v) }
+
+// StoreRelease64 stores v in p.
+func StoreRelease64(p *atomic.Uint64, v uint64) { p.Store(v) }
