@@ -102,7 +102,10 @@ func (e *Endpoint) SendBatch(ctx context.Context, dst addr.Addr, payloads [][]by
 		return 0, err
 	}
 	for i, p := range payloads {
-		buf, err := b.Claim(ctx, len(p))
+		if b.token != 0 && b.s.AddNext(p) == nil {
+			continue
+		}
+		buf, err := b.claim(ctx, len(p))
 		if err != nil {
 			n = i - b.Pending()
 			b.Abort()

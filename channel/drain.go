@@ -15,6 +15,8 @@ const (
 	hotTurns   = 1000     // empty turns after which a lane is polled no more
 	batchBytes = 64 << 10 // ring bytes of one batch at most
 	sweepLanes = 256      // lanes opened in one sweep
+
+	openedAtOnce = 16 // lanes made active before one of them is read
 )
 
 // BatchSize is how many messages of one lane a Drain hands out before the next
@@ -34,6 +36,7 @@ type Drain struct {
 	known  []uint64    // bits of the active lanes
 	active []*Receiver
 	next   int  // whose turn it is
+	scan   int  // word of the ready set where collect begins
 	swept  int  // where the last sweep stopped
 	seen   bool // by Look: the lane whose turn it is has something
 
@@ -59,14 +62,24 @@ func (t *Table) NewDrain(a addr.Addr) (*Drain, error) {
 // be counted and released through r. n is 0 when nothing is ready. With copying set n is at
 // most 1, and the caller releases it before the user sees it.
 func (d *Drain) Next(recs []ring.Record, copying bool) (r *Receiver, n int) {
-	if d.seen {
-		d.seen = false
-	} else {
-		d.collect()
-	}
 	if copying {
 		recs = recs[:1]
 	}
+	more := true
+	for turns := 2 + MaxInboxLanes/openedAtOnce; more && n == 0 && turns > 0; turns-- { // bits may be set for ever, by somebody mad
+		if d.seen {
+			d.seen = false
+		} else {
+			more = d.collect()
+		}
+		r, n = d.takeTurns(recs, copying)
+	}
+	return r, n
+}
+
+// takeTurns takes from the first active lane, beginning with the one whose turn
+// it is, that has something.
+func (d *Drain) takeTurns(recs []ring.Record, copying bool) (*Receiver, int) {
 	for range len(d.active) {
 		if d.next >= len(d.active) {
 			d.next = 0
@@ -150,18 +163,34 @@ func (d *Drain) damage(src addr.Addr, err error) {
 	}
 }
 
-// collect makes the lanes active whose bits have come up.
-func (d *Drain) collect() {
-	for w := range d.in.page.words() {
+// collect makes lanes active whose bits have come up, at most openedAtOnce, for
+// each that was never read costs a mapping. It reports whether it has left some.
+func (d *Drain) collect() (more bool) {
+	words := d.in.page.words()
+	left := openedAtOnce
+	for k := range words {
+		w := d.scan + k
+		if w >= words {
+			w -= words
+		}
 		step("drain.collect")
-		if news := d.in.page.ready[w].Load() &^ d.known[w]; news != 0 {
-			d.wake(w, news)
+		news := d.in.page.ready[w].Load() &^ d.known[w]
+		if news == 0 {
+			continue
+		}
+		if left = d.wake(w, news, left); left == 0 {
+			d.scan = w // others have had their turn
+			return true
 		}
 	}
+	return false
 }
 
-func (d *Drain) wake(w int, news uint64) {
-	for ; news != 0; news &= news - 1 {
+// wake makes the lanes with the bits news of word w active, as many as left says,
+// and returns how many more may be.
+func (d *Drain) wake(w int, news uint64, left int) int {
+	for ; news != 0 && left > 0; news &= news - 1 {
+		left--
 		slot := uint32(w*64 + bits.TrailingZeros64(news))
 		r := d.open(slot)
 		if r == nil { // no lane: deleted, given back, or its writer died while making it
@@ -172,6 +201,7 @@ func (d *Drain) wake(w int, news uint64) {
 			d.activate(r)
 		}
 	}
+	return left
 }
 
 func (d *Drain) activate(r *Receiver) {

@@ -227,6 +227,9 @@ func (s *Sender) Claim(n int) ([]byte, error) { return s.claim(n) }
 // refuses, Claim may take, or says why not.
 func (s *Sender) ClaimNext(n int) ([]byte, error) { return s.tx.Claim(n) }
 
+// AddNext is ClaimNext and a copy of p.
+func (s *Sender) AddNext(p []byte) error { return s.tx.Add(p) }
+
 // Commit publishes all claims; between Begin and End.
 func (s *Sender) Commit() { s.commit() }
 

@@ -120,21 +120,43 @@ func (p *producer) send() {
 
 // sendOne sends a record of n bytes, if it fits as things are.
 func (p *producer) sendOne(n int) bool {
-	if room, err := p.tx.Room(n); err != nil || !room {
+	b, at, ok := p.prepare(n)
+	if !ok {
 		return false
 	}
-	at, seq := p.tx.head, p.tx.seq
-	if rest := p.tx.Size() - at%p.tx.Size(); rest < RecordSize(n) {
-		at += rest
-	}
-	b := make([]byte, n)
-	p.fillAt(b, at+HeaderSize, seq)
+	seq := p.tx.seq
 	p.w.book.attempted = seq
 	if err := p.tx.Send(b); err != nil {
 		p.w.giveUp("Room(%d) said yes, and Send says %w", n, err)
 	}
 	p.at.seqs[at] = seq
 	return true
+}
+
+// addOne adds a record of n bytes to the batch, if it fits as things are.
+func (p *producer) addOne(n int) bool {
+	b, _, ok := p.prepare(n)
+	if ok {
+		if err := p.tx.Add(b); err != nil {
+			p.w.giveUp("Room(%d) said yes, and Add says %w", n, err)
+		}
+	}
+	return ok
+}
+
+// prepare makes the payload of the next record, which will begin at at, if there
+// is room.
+func (p *producer) prepare(n int) (b []byte, at uint64, ok bool) {
+	if room, err := p.tx.Room(n); err != nil || !room {
+		return nil, 0, false
+	}
+	at = p.tx.head
+	if rest := p.tx.Size() - at%p.tx.Size(); rest < RecordSize(n) {
+		at += rest
+	}
+	b = make([]byte, n)
+	p.fillAt(b, at+HeaderSize, p.tx.seq)
+	return b, at, true
 }
 
 // layout maps the positions of the batch's records to their numbers, as far as
@@ -167,6 +189,10 @@ func (p *producer) claimSome() (n int) {
 		want += p.w.rng.IntN(4)
 	}
 	for n < want {
+		if p.w.rng.IntN(4) == 0 && p.addOne(p.length()) {
+			n++
+			continue
+		}
 		b, ok := p.claim(p.length())
 		if !ok {
 			break

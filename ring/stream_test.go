@@ -124,15 +124,21 @@ func claimBatch(tx *Tx, src *source, n uint64) error {
 		if err != nil {
 			return err
 		}
-		b, err := tx.Claim(size)
+		var b []byte
+		if seq%3 == 0 {
+			b = make([]byte, size)
+			src.fill(seq, b)
+			err = tx.Add(b)
+		} else if b, err = tx.Claim(size); err == nil {
+			src.fill(seq, b)
+		}
 		switch {
 		case err == nil:
-			src.fill(seq, b)
 			seq++
 		case !errors.Is(err, ErrFull):
 			return err
 		case room:
-			return fmt.Errorf("Room said yes to %d bytes, Claim says %w", size, err)
+			return fmt.Errorf("Room said yes to %d bytes, Claim or Add says %w", size, err)
 		default: // what there is goes out
 			if seq == first {
 				runtime.Gosched()

@@ -91,6 +91,26 @@ func (t *Tx) Claim(n int) ([]byte, error) {
 	return t.r.payload(at, n), nil
 }
 
+// Add is Claim and a copy of p into what was claimed.
+func (t *Tx) Add(p []byte) error {
+	n := len(p)
+	rec := RecordSize(n)
+	if t.head+rec > t.clear || uint64(n) > t.most {
+		if err := t.prepare(n, rec); err != nil {
+			return err
+		}
+	}
+	at := t.head
+	copy(t.r.payload(at, n), p)
+	t.put(at, commitWord(at, 0, uint64(n)))
+	t.head = at + rec
+	t.seq++
+	t.n++
+	t.bytes += uint64(n)
+	t.fetch(at)
+	return nil
+}
+
 // Send commits one record, a copy of p, and what was claimed before. It is Claim
 // and Commit in one. Errors as of Claim; then nothing is committed.
 func (t *Tx) Send(p []byte) error {
