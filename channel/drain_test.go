@@ -356,3 +356,38 @@ func TestClosedDrainsMessagesComeAgain(t *testing.T) {
 		t.Errorf("redelivered %v, want %v", again, want)
 	}
 }
+
+// A wide inbox is opened in portions, and nothing of it is left behind: none is
+// ready only when nothing is there.
+func TestWideInboxIsOpenedInPortions(t *testing.T) {
+	table := newDomain(t, Config{AllowUnknown: true})
+	to := bindReader(t, table, addrB)
+	const lanes = 200
+	senders := manySenders(t, table, lanes)
+	senders[0].Close()
+	for _, s := range senders[1:] {
+		check(t, s.Send(payload(0, 0)))
+	}
+	opened := func() (n int) {
+		for _, r := range to.drain.lanes {
+			if r != nil {
+				n++
+			}
+		}
+		return n
+	}
+	from, _ := to.batches(1)
+	if n := opened(); len(from) != 1 || n > openedAtOnce {
+		t.Fatalf("%d lanes are open after the first batch of %v, want at most %d", n, from, openedAtOnce)
+	}
+	again, _ := to.batches(2 * lanes)
+	from = append(from, again...)
+	slices.Sort(from)
+	if len(slices.Compact(from)) != lanes-1 {
+		t.Errorf("messages came from %d lanes, want %d", len(from), lanes-1)
+	}
+	check(t, senders[lanes-1].Send(payload(1, 0)))
+	if from, _ := to.batches(2); len(from) != 1 {
+		t.Errorf("the last message came from %v", from)
+	}
+}
