@@ -90,6 +90,7 @@ func (w *waiter) room(s *channel.Sender, n int) error {
 		ok, err := s.Room(n)
 		return ok || err != nil // Send says what is wrong
 	}
+	w.lull() // whoever takes each bit of room as soon as it is there keeps the reader from its work
 	return w.wait(ready, s.WaitRoom, s.GotRoom)
 }
 

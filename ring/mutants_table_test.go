@@ -131,7 +131,7 @@ var mutants = []mutant{
 	{"R12", "what is announced is forgotten by the quick claims", "tx.go",
 		[]edit{{"min(t.limit, t.mark-HeaderSize, ", "min(t.limit, "}}, bySimulator, false},
 	{"R12", "the first record of a batch is written before it is announced", "tx.go",
-		[]edit{{"\tt.r.marks.writing.Store(t.mark)\n", "\tif t.n > 0 {\n\t\tt.r.marks.writing.Store(t.mark)\n\t}\n"}}, bySimulator, false},
+		[]edit{{"\tt.r.marks.writing.Store(t.mark)\n", "\tif t.seq > t.base {\n\t\tt.r.marks.writing.Store(t.mark)\n\t}\n"}}, bySimulator, false},
 	{"R12", "a watcher that is always overtaken believes its copy", "watcher.go",
 		[]edit{{"for range lookTries {\n\t\trec, h, err := w.copyNext(buf)", "for n := range lookTries {\n\t\trec, h, err := w.copyNext(buf)"},
 			{"case w.overtaken():", "case n+1 < lookTries && w.overtaken():"}}, "^TestWatcher", false},

@@ -87,17 +87,16 @@ func (x *Rx) Take(recs []Record, maxBytes uint64) (int, error) {
 }
 
 func (x *Rx) take(recs []Record, maxBytes uint64) (n int, fault error) {
+	r := &x.r
 	pos, seq, pad := x.pos, x.seq, false
 	x.dry = false
-	r := x.r
-	limit := x.released + r.size - HeaderSize
 	for n < len(recs) {
 		if invariant.Enabled {
 			invariant.Step("ring.rx.word")
 		}
 		w := atomic.LoadUint64(r.word(pos)) // once (R13); pairs with Tx.Commit ("commit")
 		flags := uint64(0)
-		length, adv, ok := plain(w, pos, limit, r.size)
+		length, adv, ok := plain(w, pos, x.released+r.size-HeaderSize, r.size)
 		if !ok || *r.seq(pos) != seq {
 			h, err := x.check(w, pos, seq, pad)
 			if err != nil || w == 0 {

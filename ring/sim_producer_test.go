@@ -110,7 +110,7 @@ func (p *producer) send() {
 		return
 	}
 	first := p.tx.NextSeq()
-	p.w.book.attempted = first + p.tx.n - 1
+	p.w.book.attempted = first + p.tx.seq - p.tx.base - 1
 	seqs := p.layout()
 	p.tx.Commit()
 	for pos, seq := range seqs {
@@ -229,7 +229,7 @@ func (p *producer) claim(n int) ([]byte, bool) {
 		if roomErr != nil && !errors.Is(err, roomErr) || room && err != nil {
 			p.w.giveUp("Room(%d) said %v, %v, and Claim says %w", n, room, roomErr, err)
 		}
-		pending := p.tx.n > 0
+		pending := p.tx.seq > p.tx.base
 		switch {
 		case err == nil:
 			return b, true

@@ -26,10 +26,10 @@ type Tx struct {
 	seen  uint64 // released as last seen (R6)
 	mark  uint64 // writing as stored: nothing at or beyond it has been written (R12)
 	most  uint64 // largest payload
+	base  uint64 // sequence in the tail header
 	seq   uint64 // sequence of the next record
 	first uint64 // commit word of the batch, kept back until Commit (R5)
-	n     uint64 // records claimed
-	bytes uint64 // and their payloads
+	bytes uint64 // of payload claimed
 	end   error  // ErrMoved or ErrClosed once the tail word says so
 }
 
@@ -42,7 +42,7 @@ func AttachTx(r Region) (*Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.tail, t.head, t.seq, t.end = w.tail, w.tail, w.next, w.end
+	t.tail, t.head, t.base, t.seq, t.end = w.tail, w.tail, w.next, w.next, w.end
 	t.limit = t.seen + r.Size() - HeaderSize
 	// What the last producer announced holds on, unless it is no mark of this place.
 	if m := r.marks.writing.Load(); m >= t.tail+HeaderSize && m <= t.seen+r.Size() {
@@ -58,7 +58,7 @@ func (t *Tx) Limit(n int) { t.most = min(t.most, uint64(n)) }
 func (t *Tx) Err() error { return t.end }
 
 // NextSeq returns the sequence that the next committed record will carry.
-func (t *Tx) NextSeq() uint64 { return t.seq - t.n }
+func (t *Tx) NextSeq() uint64 { return t.base }
 
 // Size returns the size of the ring in bytes.
 func (t *Tx) Size() uint64 { return t.r.Size() }
@@ -68,7 +68,7 @@ func (t *Tx) Tail() uint64 { return t.tail }
 
 // Pending returns how many records are claimed and not committed, and the bytes
 // of their payloads.
-func (t *Tx) Pending() (records, bytes uint64) { return t.n, t.bytes }
+func (t *Tx) Pending() (records, bytes uint64) { return t.seq - t.base, t.bytes }
 
 // Claim reserves a record of n payload bytes and returns them to be written in
 // place. The bytes are the caller's until Commit or Abort. Several claims make
@@ -85,7 +85,6 @@ func (t *Tx) Claim(n int) ([]byte, error) {
 	t.put(at, commitWord(at, 0, uint64(n)))
 	t.head = at + rec
 	t.seq++
-	t.n++
 	t.bytes += uint64(n)
 	t.fetch(at)
 	return t.r.payload(at, n), nil
@@ -105,7 +104,6 @@ func (t *Tx) Add(p []byte) error {
 	t.put(at, commitWord(at, 0, uint64(n)))
 	t.head = at + rec
 	t.seq++
-	t.n++
 	t.bytes += uint64(n)
 	t.fetch(at)
 	return nil
@@ -116,7 +114,7 @@ func (t *Tx) Add(p []byte) error {
 func (t *Tx) Send(p []byte) error {
 	n := len(p)
 	rec := RecordSize(n)
-	if t.head+rec > t.clear || uint64(n) > t.most || t.n != 0 {
+	if t.head+rec > t.clear || uint64(n) > t.most || t.seq != t.base {
 		b, err := t.Claim(n)
 		if err == nil {
 			copy(b, p)
@@ -136,8 +134,14 @@ func (t *Tx) Send(p []byte) error {
 // fetch asks for the lines that come next, when head has come from another pair
 // of them: the consumer had them last, and a commit would wait for them.
 func (t *Tx) fetch(from uint64) {
-	if ahead := t.head + prefetchAhead; from/linePair != t.head/linePair && ahead < t.limit {
-		prefetchW(t.r.word(ahead &^ (linePair - 1)))
+	if from^t.head >= linePair {
+		t.fetchPair()
+	}
+}
+
+func (t *Tx) fetchPair() {
+	if ahead := (t.head + prefetchAhead) &^ (linePair - 1); ahead+linePair <= t.limit {
+		prefetchW(t.r.word(ahead))
 	}
 }
 
@@ -257,11 +261,11 @@ func (t *Tx) Empty() bool { return t.r.marks.released.Load() == t.tail }
 
 // Commit publishes all claims with one store (R5). Without a claim it does nothing.
 func (t *Tx) Commit() {
-	if t.n == 0 {
+	if t.seq == t.base {
 		return
 	}
 	t.publish(t.first)
-	t.n, t.bytes = 0, 0
+	t.bytes = 0
 }
 
 // publish makes everything from tail to head visible by storing the commit word
@@ -280,7 +284,7 @@ func (t *Tx) publish(word uint64) {
 	}
 	// Pairs with the load in Rx.Take and Rx.Ready ("commit").
 	atomic.StoreUint64(t.r.word(t.tail), word)
-	t.tail = t.head
+	t.tail, t.base = t.head, t.seq
 	if invariant.Enabled {
 		invariant.Step("ring.tx.committed")
 	}
@@ -289,8 +293,7 @@ func (t *Tx) publish(word uint64) {
 // Abort gives all claims back; their bytes were never visible.
 func (t *Tx) Abort() {
 	t.head = t.tail
-	t.seq -= t.n
-	t.n, t.bytes = 0, 0
+	t.seq, t.bytes = t.base, 0
 	t.clear = 0 // it may have been of the lap after a pad that is given up
 }
 
@@ -315,5 +318,5 @@ func (t *Tx) finish(flag uint64, end error) {
 // Ended returns a Tx without memory, for a ring that has been given back: its
 // next sequence is seq and every claim gets ErrClosed.
 func Ended(seq uint64) *Tx {
-	return &Tx{r: Region{marks: new(marks)}, seq: seq, end: ErrClosed}
+	return &Tx{r: Region{marks: new(marks)}, base: seq, seq: seq, end: ErrClosed}
 }

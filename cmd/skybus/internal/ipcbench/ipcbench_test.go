@@ -162,11 +162,11 @@ func TestReceiverFindsWhatIsOutOfOrder(t *testing.T) {
 	for what, m := range map[string]skybus.Message{
 		"a gap": message(3, 3), "a repetition": message(1, 1), "a wrong number": message(2, 1), "a wrong sequence": message(1, 2),
 	} {
-		r := receiver{mask: 1023}
-		if err := r.handle(message(1, 1)); err != nil {
+		handle := (&receiver{mask: 1023}).handler()
+		if err := handle(message(1, 1)); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.handle(m); err == nil {
+		if err := handle(m); err == nil {
 			t.Errorf("%s was not found", what)
 		}
 	}
