@@ -74,7 +74,7 @@ var mutants = []mutant{
 		[]edit{{"t.first = word\n", "t.first = word\n\t\tatomic.StoreUint64(t.r.word(pos), word)\n"}}, bySimulator, false},
 	{"R5", "inner headers are written after the commit", "tx.go",
 		[]edit{{"*t.r.word(pos) = word\n}", "late = append(late, func() { *t.r.word(pos) = word })\n}\n\nvar late []func()"},
-			{"\tt.tail = t.head\n", "\tt.tail = t.head\n\tdefer func() { for _, f := range late { f() }; late = nil }()\n"}}, bySimulator, false},
+			{"\tt.tail, t.base = t.head, t.seq\n", "\tt.tail, t.base = t.head, t.seq\n\tdefer func() { for _, f := range late { f() }; late = nil }()\n"}}, bySimulator, false},
 
 	{"R6", "released may go back", "rx.go",
 		[]edit{{"rec.end <= x.released || rec.end > x.pos || ", "rec.end > x.pos || "}}, "^TestRelease", false},
