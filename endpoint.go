@@ -16,6 +16,8 @@ import (
 	"github.com/skybus-io/skybus/ring"
 )
 
+const recentLanes = 64
+
 // An Endpoint is an address that this process has bound. All methods are safe
 // for concurrent use unless they say otherwise.
 //
@@ -36,8 +38,8 @@ type Endpoint struct {
 
 	handling atomic.Bool // a handler may run; set before closed is looked at
 
-	recent  [64]atomic.Pointer[channel.Sender] // by the address's low bits: a send finds its lane without a lock
-	smu     sync.RWMutex                       // guards senders
+	recent  [recentLanes]atomic.Pointer[channel.Sender] // by the address's low bits: a send finds its lane without a lock
+	smu     sync.RWMutex                                // guards senders
 	senders map[addr.Addr]*channel.Sender
 
 	rmu       sync.Mutex // guards all below, unless receiving is set: then the receiving goroutine alone uses drain and recs

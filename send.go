@@ -13,10 +13,13 @@ import (
 
 // sender returns the lane to dst, opening it at the first use.
 func (e *Endpoint) sender(dst addr.Addr) (*channel.Sender, error) {
-	slot := &e.recent[uint32(dst)%uint32(len(e.recent))]
-	if s := slot.Load(); s != nil && s.Pair().Dst == dst {
+	if s := e.recent[dst%recentLanes].Load(); s != nil && s.To(dst) {
 		return s, nil
 	}
+	return e.findSender(dst)
+}
+
+func (e *Endpoint) findSender(dst addr.Addr) (*channel.Sender, error) {
 	e.smu.RLock()
 	s := e.senders[dst]
 	e.smu.RUnlock()
@@ -26,7 +29,7 @@ func (e *Endpoint) sender(dst addr.Addr) (*channel.Sender, error) {
 			return nil, err
 		}
 	}
-	slot.Store(s)
+	e.recent[dst%recentLanes].Store(s)
 	return s, nil
 }
 

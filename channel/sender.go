@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/ring"
 )
 
@@ -165,6 +166,9 @@ func (s *Sender) attachTx(at segment) (*ring.Tx, error) {
 	return tx, nil
 }
 
+// To reports whether the lane ends at dst.
+func (s *Sender) To(dst addr.Addr) bool { return s.pair.Dst == dst }
+
 // Pair returns the lane's two addresses.
 func (s *Sender) Pair() Pair { return s.pair }
 
@@ -175,11 +179,15 @@ func (s *Sender) Send(p []byte) (err error) {
 	if !quick {
 		s.mu.Lock()
 	}
-	s.tx.Prefetch()
 	if s.err != nil || s.e.quarantine.Load() != 0 || s.tx.Send(p) != nil {
 		err = s.sendSlow(p)
-	} else {
-		s.committed(1, uint64(len(p)))
+	} else { // as committed does: a call is a thirtieth of what all this takes
+		c := &s.e.prod
+		c.messages++
+		c.bytes += uint64(len(p))
+		if s.ticks++; !s.to.page.quiet(s.slot, s.rung) || s.ticks&1023 == 1 {
+			s.tell()
+		}
 	}
 	if quick {
 		s.mu.Leave()

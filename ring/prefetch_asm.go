@@ -9,6 +9,11 @@ package ring
 //go:noescape
 func prefetchW(p *uint64)
 
+// prefetchW2 is prefetchW of both.
+//
+//go:noescape
+func prefetchW2(p, q *uint64)
+
 // prefetch asks for the cache line of p, to be read soon.
 //
 //go:noescape

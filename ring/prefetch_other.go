@@ -6,4 +6,6 @@ package ring
 
 func prefetchW(*uint64) {}
 
+func prefetchW2(_, _ *uint64) {}
+
 func prefetch(*uint64) {}

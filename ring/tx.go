@@ -123,11 +123,11 @@ func (t *Tx) Send(p []byte) error {
 		return err
 	}
 	at := t.head
+	t.fetchAll()
 	copy(t.r.payload(at, n), p)
 	t.head = at + rec
 	t.seq++
 	t.publish(commitWord(at, 0, uint64(n)))
-	t.fetch(at)
 	return nil
 }
 
@@ -145,9 +145,15 @@ func (t *Tx) fetchPair() {
 	}
 }
 
-// Prefetch asks for the lines of the next record. A consumer that polls has the
-// first of them; what is done until they are written, is done meanwhile.
-func (t *Tx) Prefetch() { prefetchW(t.r.word(t.head)) }
+// fetchAll asks for the lines that are about to be written, too: a consumer that
+// polls has the first of them.
+func (t *Tx) fetchAll() {
+	ahead := (t.head + prefetchAhead) &^ (linePair - 1)
+	if ahead+linePair > t.limit {
+		ahead = t.head
+	}
+	prefetchW2(t.r.word(t.head), t.r.word(ahead))
+}
 
 // put writes the header at pos: an inner one at once, the batch's first word
 // only at Commit. The sequence of the tail header stands there already.
