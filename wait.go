@@ -149,11 +149,15 @@ type waiter struct {
 // wait returns nil when ready has become true or may have, and after maxPark, an
 // error when the wait is over: the context's, or ErrClosed. Before it parks it announces that
 // by sleep(episode), looks once more, and takes it back by awake(episode).
-func (w *waiter) wait(ready func() bool, sleep, awake func(episode uint32)) error {
+func (w *waiter) wait(ready func() bool, sleep, awake func(episode uint32)) (err error) {
 	if err := w.over(); err != nil {
 		return err
 	}
-	defer w.resume()
+	defer func() {
+		if err == nil { // else no handler runs any more, and Close may rely on it
+			w.resume()
+		}
+	}()
 	spin := w.e.canSpin.Load()
 	switch {
 	case w.mode == WaitSpin:
