@@ -17,10 +17,6 @@ import (
 // once in maxPark.
 const sweepTurns = 1024
 
-// pageful is a message large enough to see at once whether its room is wanted;
-// of smaller ones it is seen after eight.
-const pageful = 4 << 10
-
 // RecvOptions choose what RecvWith takes and how.
 type RecvOptions struct {
 	From addr.Addr // only from this address; the zero address is any
@@ -255,6 +251,7 @@ func (e *Endpoint) Poll(limit int, handle func(m Message) error) (n int, err err
 func (e *Endpoint) handle(w *waiter, r *channel.Receiver, recs []ring.Record, h func(Message) error) error {
 	i, seen := 0, true
 	defer func() { r.Done(recs, i, seen) }()
+	held, most := uint64(0), r.MayHold()
 	for ; i < len(recs); i++ {
 		if e.closed.Load() || w.ends && w.ctx.Err() != nil {
 			seen = false
@@ -266,8 +263,9 @@ func (e *Endpoint) handle(w *waiter, r *channel.Receiver, recs []ring.Record, h 
 			}
 			return err
 		}
-		if i%8 == 7 || len(recs[i].Data) >= pageful {
-			r.Release(&recs[i], false) // the producer may wait for room
+		if held += ring.RecordSize(len(recs[i].Data)); held >= most { // the producer may wait for room
+			held = 0
+			r.Release(&recs[i], false)
 		}
 	}
 	return nil

@@ -226,3 +226,19 @@ func TestGiveBackLeavesNoMapping(t *testing.T) {
 		t.Errorf("the lane is mapped %d times", m)
 	}
 }
+
+// What was handled makes room for its sender while the rest is being handled.
+func TestReceiveReleasesWithinABatch(t *testing.T) {
+	d := small(t)
+	from, to := pair(t, d)
+	sent, k, room := fill(t, from, b, 500), 0, 0
+	n, err := to.Poll(sent, func(m skybus.Message) error {
+		if k++; k > 1 && from.TrySend(b, m.Data[:1]) == nil {
+			room++
+		}
+		return nil
+	})
+	if n != sent || err != nil || room == 0 {
+		t.Errorf("%d of %d messages handled, %v; room for %d more meanwhile", n, sent, err, room)
+	}
+}

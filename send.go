@@ -106,7 +106,7 @@ func (e *Endpoint) SendBatch(ctx context.Context, dst addr.Addr, payloads [][]by
 		return 0, err
 	}
 	for i, p := range payloads {
-		if b.token != 0 && b.s.AddNext(p) == nil {
+		if b.goesOn() && b.s.AddNext(p) == nil {
 			continue
 		}
 		buf, err := b.claim(ctx, len(p))
@@ -141,13 +141,16 @@ func (e *Endpoint) Batch(dst addr.Addr) (Batch, error) {
 // Commit. Where the lane has no room, what was claimed so far is committed, and
 // Claim waits as Send does. Errors as of Send; the claims before it stand.
 func (b *Batch) Claim(ctx context.Context, n int) ([]byte, error) {
-	if b.token != 0 && !b.e.closed.Load() {
+	if b.goesOn() {
 		if buf, err := b.s.ClaimNext(n); err == nil {
 			return buf, nil
 		}
 	}
 	return b.claim(ctx, n)
 }
+
+// goesOn reports whether the lane is held already, and may be.
+func (b *Batch) goesOn() bool { return b.token != 0 && !b.e.closed.Load() }
 
 // claim is Claim when that is not simply a matter of taking what is there.
 func (b *Batch) claim(ctx context.Context, n int) ([]byte, error) {

@@ -300,11 +300,15 @@ func (d *Drain) Look() bool {
 			return true
 		}
 	}
-	for i, r := range d.active {
-		if r.Ready() || r.rx == nil && r.err == nil {
-			d.next, d.seen = i, true
+	for range len(d.active) { // in turn, so that what is found may be read first
+		if d.next >= len(d.active) {
+			d.next = 0
+		}
+		if r := d.active[d.next]; r.Ready() || r.rx == nil && r.err == nil {
+			d.seen = true
 			return true
 		}
+		d.next++
 	}
 	return false
 }

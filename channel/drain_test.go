@@ -391,3 +391,26 @@ func TestWideInboxIsOpenedInPortions(t *testing.T) {
 		t.Errorf("the last message came from %v", from)
 	}
 }
+
+// Who looks before each message does not prefer a lane.
+func TestLookKeepsTheTurns(t *testing.T) {
+	table := newDomain(t, Config{AllowUnknown: true})
+	to := bindReader(t, table, addrB)
+	const each = 5
+	for _, s := range manySenders(t, table, 3) {
+		for k := range each {
+			check(t, s.Send(payload(k, 0)))
+		}
+	}
+	recs := make([]ring.Record, 1)
+	for k := range 3 * each {
+		if !to.drain.Look() {
+			t.Fatalf("nothing is ready after %d messages", k)
+		}
+		r, n := to.drain.Next(recs, false)
+		if n != 1 || r.Src() != firstSrc+addr.Addr(k%3) {
+			t.Fatalf("message %d: %d from %v", k, n, r.Src())
+		}
+		r.Release(&recs[0], true)
+	}
+}

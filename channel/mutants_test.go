@@ -50,7 +50,7 @@ var mutants = []mutant{
 		"TestDoorbellExploredSoak",
 	}, {
 		"the bit before the commit", "channel/sender.go",
-		"if s.err != nil || s.e.quarantine.Load() != 0 || s.tx.Send(p) != nil {\n\t\terr = s.sendSlow(p)\n\t} else { // as committed does: a call is a thirtieth of what all this takes\n\t\tc := &s.e.prod\n\t\tc.messages++\n\t\tc.bytes += uint64(len(p))\n\t\tif s.ticks++; !s.to.page.quiet(s.slot, s.rung) || s.ticks&1023 == 1 {\n\t\t\ts.tell()\n\t\t}\n\t}",
+		"if s.err != nil || s.e.quarantine.Load() != 0 || s.tx.Send(p) != nil {\n\t\terr = s.sendSlow(p)\n\t} else {\n\t\ts.committed(1, uint64(len(p)))\n\t}",
 		"s.to.page.announce(s.slot, &s.rung)\nif s.tx.Send(p) != nil {\nerr = s.sendSlow(p)\n}",
 		"TestDoorbellExploredSoak",
 	}, {

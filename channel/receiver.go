@@ -198,6 +198,10 @@ func (r *Receiver) Release(rec *ring.Record, now bool) {
 	}
 }
 
+// MayHold returns how many bytes of records may be handled before they are to be
+// released: Release puts less off.
+func (r *Receiver) MayHold() uint64 { return r.at.ring.Size() / 8 }
+
 // Done ends a take: the first n of recs have been handled, and are counted and
 // released; the others come again, the first of them flagged if it was seen.
 func (r *Receiver) Done(recs []ring.Record, n int, seen bool) {

@@ -3,6 +3,7 @@
 package channel
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -125,4 +126,20 @@ func TestChannelsThatAreNotMade(t *testing.T) {
 		t.Errorf("%d lanes were made", n)
 	}
 	wantClean(t, table)
+}
+
+// A batch that was begun before the reader found the lane damaged does not go on.
+func TestBatchStopsAtQuarantine(t *testing.T) {
+	_, s, _ := newPair(t, Config{})
+	token := s.Begin()
+	defer s.End(token)
+	must(s.Claim(10))(t)
+	must(s.ClaimNext(10))(t)
+	check(t, s.AddNext(payload(1, 10)))
+	s.t.quarantine(s.e, fmt.Errorf("%w: by the test", ErrDamaged))
+	_, err := s.ClaimNext(10)
+	wantErr(t, err, ErrDamaged)
+	wantErr(t, s.AddNext(nil), ErrDamaged)
+	_, err = s.Claim(10)
+	wantErr(t, err, ErrDamaged)
 }

@@ -181,13 +181,8 @@ func (s *Sender) Send(p []byte) (err error) {
 	}
 	if s.err != nil || s.e.quarantine.Load() != 0 || s.tx.Send(p) != nil {
 		err = s.sendSlow(p)
-	} else { // as committed does: a call is a thirtieth of what all this takes
-		c := &s.e.prod
-		c.messages++
-		c.bytes += uint64(len(p))
-		if s.ticks++; !s.to.page.quiet(s.slot, s.rung) || s.ticks&1023 == 1 {
-			s.tell()
-		}
+	} else {
+		s.committed(1, uint64(len(p)))
 	}
 	if quick {
 		s.mu.Leave()
@@ -233,10 +228,20 @@ func (s *Sender) Claim(n int) ([]byte, error) { return s.claim(n) }
 
 // ClaimNext is Claim when others are pending, as quick as can be: whatever it
 // refuses, Claim may take, or says why not.
-func (s *Sender) ClaimNext(n int) ([]byte, error) { return s.tx.Claim(n) }
+func (s *Sender) ClaimNext(n int) ([]byte, error) {
+	if s.e.quarantine.Load() != 0 {
+		return nil, ErrDamaged
+	}
+	return s.tx.Claim(n)
+}
 
 // AddNext is ClaimNext and a copy of p.
-func (s *Sender) AddNext(p []byte) error { return s.tx.Add(p) }
+func (s *Sender) AddNext(p []byte) error {
+	if s.e.quarantine.Load() != 0 {
+		return ErrDamaged
+	}
+	return s.tx.Add(p)
+}
 
 // Commit publishes all claims; between Begin and End.
 func (s *Sender) Commit() { s.commit() }
