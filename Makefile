@@ -48,6 +48,7 @@ build: ## the commands, in bin/
 	@echo "== building the commands in bin/"
 	@$(GO) build -o bin/ ./cmd/...
 	@ln -sfn skybus bin/tbusmgr
+	@ln -sfn skybus bin/trelaymgr
 	@ls bin
 
 demo: build ## build, then run bin/skybus demo (KEEP=1 keeps its domain)

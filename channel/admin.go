@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/ring"
@@ -169,7 +170,8 @@ func (t *Table) checkSurplus(list []Channel, force bool) error {
 		if n := c.HoldsA2B + c.HoldsB2A; n > 0 && !force {
 			errs = append(errs, fmt.Errorf("channel %d, %s: %w: %d", c.Number, t.FormatPair(Pair{c.A, c.B}), ErrNotEmpty, n))
 		}
-		for _, a := range []addr.Addr{c.A, c.B} {
+		x, y := t.ends(c.A, c.B)
+		for _, a := range []addr.Addr{x, y} {
 			if bound, err := t.locks.Bound(uint32(a)); err != nil || bound {
 				errs = append(errs, fmt.Errorf("channel %d: %s: %w: %s", c.Number, t.Format(a), errors.Join(ErrInUse, err), t.holder(a)))
 			}
@@ -213,7 +215,7 @@ func (t *Table) configureLane(p Pair, spec laneSpec) error {
 	e.size.Store(spec.size)
 	clear(e.desc[:])
 	copy(e.desc[:descSize-1], spec.desc)
-	e.flags.Store(spec.flags)
+	e.flags.Store(spec.flags | e.flags.Load()&(laneRemote|laneMirror))
 	return nil
 }
 
@@ -254,7 +256,7 @@ func (t *Table) existing(p Pair) (*laneEntry, error) {
 // locks meanwhile, or refuses naming who holds one; lanes that hold messages
 // are refused unless force is set.
 func (t *Table) Delete(c Channel, force bool) error {
-	unlock, err := t.both(c.A, c.B)
+	unlock, err := t.both(t.ends(c.A, c.B))
 	if err != nil {
 		return err
 	}
@@ -276,10 +278,30 @@ func (t *Table) Delete(c Channel, force bool) error {
 	})
 }
 
+// ends returns whose locks say who uses the lanes between a and b: the relay's
+// instead of one's that is on another host.
+func (t *Table) ends(a, b addr.Addr) (addr.Addr, addr.Addr) {
+	x, y := a, b
+	if i, ok := t.find(Pair{a, b}); ok {
+		x, y = t.lane(i).writer(), t.lane(i).reader()
+	}
+	if i, ok := t.find(Pair{b, a}); ok {
+		if e := t.lane(i); e.writer() == relayAddr {
+			y = relayAddr
+		} else if e.reader() == relayAddr {
+			x = relayAddr
+		}
+	}
+	return x, y
+}
+
 // both takes two bind locks.
 func (t *Table) both(a, b addr.Addr) (unlock func(), err error) {
 	if err := t.takeBind(a, bindPatience); err != nil {
 		return nil, err
+	}
+	if a == b {
+		return func() { t.locks.Unbind(uint32(a)) }, nil
 	}
 	if err := t.takeBind(b, bindPatience); err != nil {
 		t.locks.Unbind(uint32(a))
@@ -317,25 +339,26 @@ func (t *Table) Clean(p Pair) (n uint64, done bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	if e.quarantine.Load() != 0 {
+	if e.quarantine.Load() == laneDamaged {
 		return 0, true, t.remake(p)
 	}
 	if n, err = t.discard(p); err != nil {
 		return n, false, err
 	}
-	ok, err := t.locks.TryBind(uint32(p.Dst))
+	reader := e.reader()
+	ok, err := t.locks.TryBind(uint32(reader))
 	if err != nil {
 		return n, false, err
 	}
 	if !ok { // a live reader does it
-		in, err := t.inbox(p.Dst, false)
+		in, err := t.inbox(reader, false)
 		if err == nil {
-			in.page.ready[e.slot%MaxInboxLanes/64].Or(1 << (e.slot % 64))
+			in.page.ready[e.bit()/64].Or(1 << (e.bit() % 64))
 			in.page.bell.Ring()
 		}
 		return n, false, err
 	}
-	defer t.locks.Unbind(uint32(p.Dst))
+	defer t.locks.Unbind(uint32(reader))
 	return n, true, t.drainDiscarded(p)
 }
 
@@ -380,14 +403,14 @@ func (t *Table) drainDiscarded(p Pair) error {
 // remake gives a damaged lane a new ring, whose sequence begins at 1 again. It
 // stays quarantined until that is complete, so that it can be tried again.
 func (t *Table) remake(p Pair) error {
-	unlock, err := t.both(p.Src, p.Dst)
+	unlock, err := t.both(t.ends(p.Src, p.Dst))
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	return t.change(func() error {
 		e, err := t.existing(p)
-		if err != nil || e.quarantine.Load() == 0 {
+		if err != nil || e.quarantine.Load() != laneDamaged {
 			return err
 		}
 		return budget(t.remakeLane(e))
@@ -407,6 +430,10 @@ func (t *Table) remakeLane(e *laneEntry) error {
 		return err
 	}
 	gen := e.gen.Load() + 1
+	if e.flags.Load()&laneRemote != 0 {
+		atomic.StoreUint64(&e.prod.epoch, t.newEpoch()) // its numbers begin anew
+		atomic.StoreUint64(&e.cons.consumed, 0)
+	}
 	seg, err := t.createLane(e, gen, size, 1)
 	if err != nil {
 		return err

@@ -70,6 +70,9 @@ func (t *Table) takeBind(a addr.Addr, patience time.Duration) error {
 
 // holder describes the process that has a bound, as far as it has said so.
 func (t *Table) holder(a addr.Addr) string {
+	if a == relayAddr {
+		return "by the relay daemon of this domain"
+	}
 	e, ok := t.findEndpoint(a)
 	if !ok || e.pid.Load() == 0 {
 		return "by a process that has not yet said its PID"
@@ -88,6 +91,13 @@ func (b *Binding) fill() (err error) {
 	}
 	if b.inbox, err = b.t.inbox(b.addr, true); err != nil {
 		return err
+	}
+	for _, i := range b.t.lanesTo(relayAddr) { // they led to another host once; a relay that runs turns them itself
+		if e := b.t.lane(i); addr.Addr(e.dst) == b.addr {
+			if err := b.t.turnHere(e); err != nil {
+				return err
+			}
+		}
 	}
 	e := b.entry
 	step("bind.pid")

@@ -168,6 +168,16 @@ type laneSpec struct {
 	priority uint32
 	number   uint32
 	desc     string
+	begin    *life  // of a mirrored lane
+	ring     uint64 // bytes of the first ring of a mirrored lane; 0 as for others
+}
+
+// A life is how a mirrored lane begins, or goes on where its sequence does not.
+type life struct {
+	epoch uint64
+	seq   uint64 // of the first record
+	jump  bool   // it does not go on from what was before
+	gap   []byte // payload of a GAP that is the first record, or nil
 }
 
 // makeLane makes the lane p, which must not exist. Under the change lock.
@@ -179,7 +189,7 @@ func (t *Table) makeLane(p Pair, spec laneSpec) (uint32, error) {
 	if err := t.afford(p, size, true); err != nil {
 		return 0, err
 	}
-	slot, err := t.takeSlot(p.Dst)
+	slot, back, err := t.takeSlots(p, spec.flags)
 	if err != nil {
 		return 0, err
 	}
@@ -188,16 +198,23 @@ func (t *Table) makeLane(p Pair, spec laneSpec) (uint32, error) {
 		return 0, err
 	}
 	e := t.lane(i)
-	*e = laneEntry{src: uint32(p.Src), dst: uint32(p.Dst), slot: slot, created: time.Now().UnixNano()}
+	*e = laneEntry{src: uint32(p.Src), dst: uint32(p.Dst), slot: slot, back: back, created: time.Now().UnixNano()}
 	e.size.Store(spec.size)
 	e.gen.Store(1)
 	e.flags.Store(spec.flags)
 	e.priority.Store(spec.priority)
 	e.number.Store(spec.number)
 	copy(e.desc[:descSize-1], spec.desc)
+	if spec.flags&laneRemote != 0 {
+		e.prod.epoch = t.newEpoch()
+	}
+	if spec.begin == nil {
+		spec.begin = &life{epoch: e.prod.epoch, seq: 1}
+	}
+	e.prod.epoch = spec.begin.epoch
 	step("table.making")
 	e.state.Store(laneMaking)
-	seg, err := t.createLane(e, 1, size, 1)
+	seg, err := t.createGeneration(e, 1, max(size, spec.ring), *spec.begin)
 	if err != nil {
 		e.state.Store(laneFree)
 		if i < t.laneCount() {
@@ -265,17 +282,25 @@ func (t *Table) allocateEntry(n uint32) error {
 	return shm.Allocate(t.file, int64(t.laneAt)+int64(n)*laneSize, laneChunk*laneSize)
 }
 
-// createLane makes the segment of generation gen, whose ring begins with seq,
+// createLane makes the segment of generation gen, whose ring goes on with seq,
 // and accounts for it.
 func (t *Table) createLane(e *laneEntry, gen uint32, size, seq uint64) (*shm.Segment, error) {
-	body := laneBody{key: t.key, src: e.src, dst: e.dst, gen: gen, capacity: size, firstSeq: seq}
+	return t.createGeneration(e, gen, size, life{epoch: atomic.LoadUint64(&e.prod.epoch), seq: seq})
+}
+
+func (t *Table) createGeneration(e *laneEntry, gen uint32, size uint64, l life) (*shm.Segment, error) {
+	body := laneBody{key: t.key, src: e.src, dst: e.dst, gen: gen, capacity: size, firstSeq: l.seq, epoch: l.epoch}
+	if l.jump {
+		body.jump = 1
+	}
 	path := t.lanePath(e, gen)
 	seg, err := shm.Create(path, shm.Spec{
 		Magic: magicLane, Size: int64(size) + laneDataAt, Body: bodyBytes(&body),
 		Access: t.cfg.Access, Now: time.Now().UnixNano(),
 		Init: func(mem []byte) {
 			if r, err := regionOf(mem); err == nil {
-				r.Format(seq)
+				r.Format(l.seq)
+				l.begin(r)
 			}
 		},
 	})

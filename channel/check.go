@@ -144,7 +144,7 @@ func (c *checker) entry(i uint32, seen map[Pair]uint32) {
 	if p.Src.IsNone() || p.Dst.IsNone() || p.Src == p.Dst {
 		c.add(where, "no lane can be between these two")
 	}
-	if e.quarantine.Load() != 0 {
+	if e.quarantine.Load() == laneDamaged {
 		c.add(where, "is quarantined: %s", text(e.reason[:]))
 	}
 	c.slot(where, e, i)
@@ -152,17 +152,21 @@ func (c *checker) entry(i uint32, seen map[Pair]uint32) {
 }
 
 func (c *checker) slot(where string, e *laneEntry, i uint32) {
-	in, err := c.t.inbox(addr.Addr(e.dst), false)
+	in, err := c.t.inbox(e.reader(), false)
 	if err != nil {
 		c.add(where, "its inbox cannot be opened: %v", err)
 		return
 	}
-	if n := in.page.slots.Load(); e.slot >= n {
-		c.add(where, "has slot %d of an inbox that gave out %d", e.slot, n)
+	slot := e.slot
+	if e.reader() == relayAddr {
+		slot = e.back
 	}
-	key := Pair{addr.Addr(e.slot), addr.Addr(e.dst)}
+	if n := in.page.slots.Load(); slot >= n {
+		c.add(where, "has slot %d of an inbox that gave out %d", slot, n)
+	}
+	key := Pair{addr.Addr(slot), e.reader()}
 	if other, twice := c.slots[key]; twice {
-		c.add(where, "entries %d and %d share slot %d", other, i, e.slot)
+		c.add(where, "entries %d and %d share slot %d", other, i, slot)
 	}
 	c.slots[key] = i
 }
@@ -185,7 +189,7 @@ func (c *checker) segments(where string, e *laneEntry) {
 		}
 		return
 	}
-	if e.quarantine.Load() != 0 {
+	if e.quarantine.Load() == laneDamaged {
 		return
 	}
 	next, bytes, last := uint64(0), uint64(0), false
@@ -228,11 +232,11 @@ func (c *checker) look(e *laneEntry, gen uint32) (size uint64, st ring.State, er
 
 // announced notes a lane that has messages of which its reader was not told.
 func (c *checker) announced(where string, e *laneEntry, st ring.State) {
-	in, err := c.t.inbox(addr.Addr(e.dst), false)
+	in, err := c.t.inbox(e.reader(), false)
 	if err != nil || st.Records == 0 {
 		return
 	}
-	slot := e.slot % MaxInboxLanes
+	slot := e.bit()
 	if in.page.ready[slot/64].Load()>>(slot%64)&1 == 0 {
 		c.note(where, "holds %d messages and its bit is not set", st.Records)
 	}
@@ -259,6 +263,7 @@ func (c *checker) leftovers() {
 	for stem, gens := range c.lanes {
 		report(c.t.path(stem), "generations %d belong to no lane", gens)
 	}
+	delete(c.files, DaemonSocket)
 	for name := range c.files {
 		if shm.IsTemporary(name) {
 			c.note(c.t.path(name), "unfinished file")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,7 +28,7 @@ func (s *Sender) GiveBack(now time.Time) bool {
 	if now.Sub(s.since) < after {
 		return false
 	}
-	if bound, err := s.t.locks.Bound(uint32(s.pair.Dst)); err != nil || !bound {
+	if bound, err := s.t.locks.Bound(uint32(s.to.addr)); err != nil || !bound {
 		return false // nobody is there to retire it
 	}
 	s.tx.Close()
@@ -37,8 +38,9 @@ func (s *Sender) GiveBack(now time.Time) bool {
 	return true
 }
 
-// reopen makes the generation that follows a lane's end, for a new message.
-func (s *Sender) reopen() error {
+// reopen makes the generation that follows a lane's end, for a new message. l is
+// how a mirrored lane goes on that does so in another way than it ended.
+func (s *Sender) reopen(l *life) error {
 	var next segment
 	err := s.t.change(func() error {
 		gen, seq := s.e.gen.Load(), s.e.lastSeq.Load()+1
@@ -47,7 +49,10 @@ func (s *Sender) reopen() error {
 			gen, seq = s.at.gen+1, s.tx.NextSeq()
 		}
 		if idle || !s.t.exists(s.e, gen) { // else made by an attempt that could not open it
-			if err := s.makeAgain(gen, seq); err != nil {
+			if l == nil {
+				l = &life{epoch: atomic.LoadUint64(&s.e.prod.epoch), seq: seq}
+			}
+			if err := s.makeAgain(gen, *l); err != nil {
 				return err
 			}
 		}
@@ -65,7 +70,7 @@ func (s *Sender) reopen() error {
 }
 
 // makeAgain makes generation gen of a lane that has ended. Under the change lock.
-func (s *Sender) makeAgain(gen uint32, seq uint64) error {
+func (s *Sender) makeAgain(gen uint32, l life) error {
 	size := uint64(firstRing)
 	if s.configured() {
 		size = s.configuredSize()
@@ -74,7 +79,7 @@ func (s *Sender) makeAgain(gen uint32, seq uint64) error {
 		return err
 	}
 	s.t.removeSegment(s.e, gen)
-	seg, err := s.t.createLane(s.e, gen, size, seq)
+	seg, err := s.t.createGeneration(s.e, gen, size, l)
 	if err == nil {
 		seg.Close()
 	}

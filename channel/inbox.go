@@ -38,7 +38,7 @@ func (t *Table) inbox(a addr.Addr, make bool) (*inbox, error) {
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("inbox of %s: %w", t.Format(a), budget(damage(err)))
+		return nil, fmt.Errorf("inbox of %s: %w", t.nameOf(a), budget(damage(err)))
 	}
 	body := bodyOf[inboxBody](seg.Body())
 	if body.key != t.key || body.addr != uint32(a) || len(seg.Mem()) != inboxSize {
@@ -74,14 +74,21 @@ func (t *Table) takeSlot(a addr.Addr) (uint32, error) {
 	// All given out: look for one whose lane was deleted.
 	used := map[uint32]bool{}
 	for _, i := range t.lanesTo(a) {
-		used[t.lane(i).slot] = true
+		used[t.lane(i).bit()] = true
+	}
+	if a == relayAddr {
+		for i := range t.laneCount() {
+			if l, ok := relayLane(t.lane(i)); ok {
+				used[l.Slot] = true
+			}
+		}
 	}
 	for s := range uint32(MaxInboxLanes) {
 		if !used[s] {
 			return s, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: %d lanes end at %s, the most for one address", ErrBudget, MaxInboxLanes, t.Format(a))
+	return 0, fmt.Errorf("%w: %d lanes end at %s, the most for one address", ErrBudget, MaxInboxLanes, t.nameOf(a))
 }
 
 // words returns how many words of the ready set are in use.

@@ -22,10 +22,12 @@ type LaneInfo struct {
 	Configured bool
 	First      bool // its source is the channel's first address
 	Idle       bool // its memory was given back
+	Remote     bool // its destination is on another host: the relay reads it
+	Mirror     bool // its source is on another host: the relay writes it
 	Number     uint32
 	Priority   uint32
 	Generation uint32
-	Slot       uint32 // in the ready set of the destination
+	Slot       uint32 // in the ready set of the destination, or of the relay
 	Created    time.Time
 	Desc       string
 	Path       string
@@ -42,6 +44,8 @@ type LaneInfo struct {
 	Sent, SentBytes, Full, HighWater, Wakes, Grown              uint64
 	Received, ReceivedBytes, Redelivered, Discarded, SenderWake uint64
 	LastActive                                                  time.Time
+	Epoch                                                       uint64 // of a remote or mirrored lane
+	Consumed                                                    uint64 // of a remote lane: the last sequence known to be consumed
 	Damage                                                      string // why it is quarantined
 	Err                                                         error  // why Head to Waiting could not be read
 }
@@ -77,6 +81,7 @@ type DomainInfo struct {
 	MaxMessage   int
 	GrowBytes    uint64
 	IdleAfter    time.Duration
+	RelayKey     uint32 // of the route table that applies; 0: none
 }
 
 // Info describes the domain.
@@ -88,6 +93,7 @@ func (t *Table) Info() DomainInfo {
 		Lanes: int(t.laneCount() - t.st.freed.Load()), Endpoints: int(t.endpointCount()),
 		Bytes: t.st.bytes.Load(), MaxLanes: t.st.maxLanes.Load(), MaxBytes: t.st.maxBytes.Load(),
 		MaxMessage: t.MaxMessage(), GrowBytes: t.st.growBytes.Load(), IdleAfter: t.IdleAfter(),
+		RelayKey: t.RelayKey(),
 	}
 }
 
@@ -116,7 +122,8 @@ func (t *Table) laneInfo(e *laneEntry) LaneInfo {
 	l := LaneInfo{
 		Src: addr.Addr(e.src), Dst: addr.Addr(e.dst),
 		Configured: flags&laneConfigured != 0, First: flags&laneFirst != 0, Idle: e.state.Load() == laneIdle,
-		Number: e.number.Load(), Priority: e.priority.Load(), Generation: e.gen.Load(), Slot: e.slot,
+		Remote: flags&laneRemote != 0, Mirror: flags&laneMirror != 0, Epoch: atomic.LoadUint64(&prod.epoch), Consumed: atomic.LoadUint64(&cons.consumed),
+		Number: e.number.Load(), Priority: e.priority.Load(), Generation: e.gen.Load(), Slot: e.bit(),
 		Created: time.Unix(0, e.created), Desc: text(e.desc[:]), AskedSize: e.size.Load(), Bytes: e.bytes.Load(),
 		Sent: atomic.LoadUint64(&prod.messages), SentBytes: atomic.LoadUint64(&prod.bytes),
 		Full: atomic.LoadUint64(&prod.full), HighWater: atomic.LoadUint64(&prod.highWater),
@@ -128,10 +135,10 @@ func (t *Table) laneInfo(e *laneEntry) LaneInfo {
 	if at := atomic.LoadInt64(&prod.active); at != 0 {
 		l.LastActive = time.Unix(0, at)
 	}
-	if e.quarantine.Load() != 0 {
+	if e.quarantine.Load() == laneDamaged {
 		l.Damage = text(e.reason[:])
 	}
-	if in, err := t.inbox(l.Dst, false); err == nil {
+	if in, err := t.inbox(e.reader(), false); err == nil {
 		l.Ready = in.page.ready[l.Slot%MaxInboxLanes/64].Load()>>(l.Slot%64)&1 != 0
 	}
 	t.lookInto(&l, e)

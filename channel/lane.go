@@ -91,6 +91,40 @@ func damage(err error) error {
 	return err
 }
 
+// reader returns the address whose inbox the lane is in, and whose lock says who
+// reads it: the destination, or the relay.
+func (e *laneEntry) reader() addr.Addr {
+	if e.flags.Load()&laneRemote != 0 {
+		return relayAddr
+	}
+	return addr.Addr(e.dst)
+}
+
+// nameOf writes the address of an inbox.
+func (t *Table) nameOf(a addr.Addr) string {
+	if a == relayAddr {
+		return "the relay"
+	}
+	return t.Format(a)
+}
+
+// bit returns the lane's bit in its reader's ready set.
+func (e *laneEntry) bit() uint32 {
+	if e.flags.Load()&laneRemote != 0 {
+		return e.back % MaxInboxLanes
+	}
+	return e.slot % MaxInboxLanes
+}
+
+// writer returns the address whose lock says who writes the lane, and whose bell
+// rings when there is room: the source, or the relay.
+func (e *laneEntry) writer() addr.Addr {
+	if e.flags.Load()&laneMirror != 0 {
+		return relayAddr
+	}
+	return addr.Addr(e.src)
+}
+
 func pairOf(e *laneEntry) Pair { return Pair{addr.Addr(e.src), addr.Addr(e.dst)} }
 
 // exists reports whether generation gen of the lane has a file.
@@ -102,17 +136,17 @@ func (t *Table) exists(e *laneEntry, gen uint32) bool {
 // quarantine takes a damaged lane out of use, for every process to see.
 func (t *Table) quarantine(e *laneEntry, err error) error {
 	what := strings.TrimPrefix(err.Error(), ErrDamaged.Error()+": ")
-	if e.quarantine.Load() == 0 {
+	if e.quarantine.Load() != laneDamaged {
 		clear(e.reason[:])
 		copy(e.reason[:reasonSize-1], what)
-		e.quarantine.Store(1)
+		e.quarantine.Store(laneDamaged)
 	}
 	return fmt.Errorf("lane %s is quarantined: %w", t.FormatPair(pairOf(e)), err)
 }
 
 // quarantined returns why a lane is out of use, or nil.
 func (t *Table) quarantined(e *laneEntry) error {
-	if e.quarantine.Load() == 0 {
+	if e.quarantine.Load() != laneDamaged {
 		return nil
 	}
 	return fmt.Errorf("lane %s is quarantined: %w: %s", t.FormatPair(pairOf(e)), ErrDamaged, text(e.reason[:]))

@@ -71,7 +71,8 @@ type tableState struct {
 	idleSecs   atomic.Uint32 // an on-demand lane idle for so long is given back; 0 never
 	number     atomic.Uint32 // last channel number given out
 	freed      atomic.Uint32 // entries below lanes that are free
-	_          uint32
+	relayKey   atomic.Uint32 // of the route table that applies; 0: all addresses are of this host
+	epochs     atomic.Uint64 // the last epoch given to a lane
 }
 
 const (
@@ -109,12 +110,12 @@ type laneEntry struct {
 	gen        atomic.Uint32 // lowest generation that may exist
 	flags      atomic.Uint32
 	priority   atomic.Uint32 // 0..255; the lane is drained 1+priority batches a turn
-	quarantine atomic.Uint32 // 1: damaged, reason says how
+	quarantine atomic.Uint32 // laneDamaged: reason says how; laneTurned: the producer is to look where the lane leads
 	size       atomic.Uint64 // configured size in bytes; 0 on demand
 	bytes      atomic.Uint64 // of its segments
 	created    int64         // Unix nanoseconds
 	number     atomic.Uint32 // of its channel, if configured
-	_          uint32
+	back       uint32        // bit in the ready set of the relay: of a remote lane, and of a mirrored one for what is released
 	lastSeq    atomic.Uint64 // of an idle lane: what came last
 	discard    atomic.Uint64 // records up to this sequence are to be discarded by the reader
 	desc       [descSize]byte
@@ -136,6 +137,14 @@ const (
 const (
 	laneConfigured = 1 << 0 // from a configuration file: fixed size, never given back
 	laneFirst      = 1 << 1 // its source is the channel's first address
+	laneRemote     = 1 << 2 // its destination is on another host: the relay reads it
+	laneMirror     = 1 << 3 // its source is on another host: the relay writes it
+)
+
+// What quarantine says.
+const (
+	laneDamaged = 1
+	laneTurned  = 2
 )
 
 // producerCounters are written by the lane's producer with plain stores and
@@ -148,8 +157,9 @@ type producerCounters struct {
 	highWater uint64 // bytes in use, looked at once a lap at least
 	wakes     uint64 // times that the reader had to be woken
 	grown     uint64
-	active    int64 // Unix nanoseconds; coarse while the lane is busy
-	_         [72]byte
+	active    int64  // Unix nanoseconds; coarse while the lane is busy
+	epoch     uint64 // of a remote or mirrored lane: its life, which the host of its source names
+	_         [64]byte
 }
 
 // consumerCounters are the consumer's.
@@ -160,7 +170,8 @@ type consumerCounters struct {
 	redelivered uint64
 	discarded   uint64
 	wakes       uint64 // times that a producer waiting for room had to be woken
-	_           [88]byte
+	consumed    uint64 // of a remote lane: the last sequence known to be consumed at the far side
+	_           [80]byte
 }
 
 // inboxBody is the immutable part of an inbox.
@@ -190,7 +201,9 @@ type laneBody struct {
 	gen      uint32
 	capacity uint64 // of the ring
 	firstSeq uint64 // sequence of its first record
-	_        [64]byte
+	epoch    uint64 // of a remote or mirrored lane
+	jump     uint32 // 1: it does not go on from the generation before; its first record is a GAP
+	_        [52]byte
 }
 
 // laneProducer is the producer's line of a lane segment, behind the ring's mark.
@@ -204,7 +217,7 @@ var (
 	_ = [1]struct{}{}[unsafe.Sizeof(tableBody{})-shm.BodySize]
 	_ = [1]struct{}{}[unsafe.Sizeof(inboxBody{})-shm.BodySize]
 	_ = [1]struct{}{}[unsafe.Sizeof(laneBody{})-shm.BodySize]
-	_ = [1]struct{}{}[unsafe.Sizeof(tableState{})-80]
+	_ = [1]struct{}{}[unsafe.Sizeof(tableState{})-88]
 	_ = [1]struct{}{}[unsafe.Sizeof(endpointEntry{})-endpointSize]
 	_ = [1]struct{}{}[unsafe.Sizeof(laneEntry{})-laneSize]
 	_ = [1]struct{}{}[unsafe.Offsetof(laneEntry{}.desc)-80]

@@ -25,6 +25,7 @@ type Receiver struct {
 	rung  uint32 // episode of the producer's wait that this lane ended
 	empty int    // turns in which nothing was found
 	turns uint32 // batches left before the next lane has its turn
+	holds bool   // what was taken is released later: the lane is not followed before
 	err   error  // quarantined
 	stuck bool   // it could not be followed, for a reason that may pass: until the next sweep
 }
@@ -107,6 +108,8 @@ func (r *Receiver) take(recs []ring.Record, maxBytes uint64, copying bool) (int,
 		switch {
 		case err == nil:
 			return n, nil
+		case r.holds && r.rx.Backlog() > 0 && !errors.Is(err, ErrDamaged):
+			return 0, nil // the end can wait
 		case errors.Is(err, ring.ErrMoved):
 			err = r.follow()
 		case errors.Is(err, ring.ErrClosed):
@@ -161,7 +164,7 @@ func (r *Receiver) follow() error {
 	if err := r.enter(next); err != nil {
 		return err
 	}
-	if r.rx.Seq() != seq {
+	if r.rx.Seq() != seq && bodyOf[laneBody](next.seg.Body()).jump == 0 {
 		r.t.pool.put(old.seg)
 		return fmt.Errorf("%w: generation %d begins with sequence %d, after %d", ErrDamaged, next.gen, r.rx.Seq(), seq-1)
 	}
@@ -232,6 +235,10 @@ func (r *Receiver) Rewind(rec *ring.Record, seen bool) { r.rx.Rewind(rec, seen) 
 // freed rings for a producer that waits for room; `released` was stored before.
 func (r *Receiver) freed() {
 	step("channel.freed")
+	if r.e.flags.Load()&laneMirror != 0 {
+		r.tellRelay()
+		return
+	}
 	e := r.at.prod.waiting.Load() // pairs with the store in Sender.WaitRoom ("waiting")
 	if e == 0 || e == r.rung {
 		return

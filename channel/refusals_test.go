@@ -138,8 +138,8 @@ func TestBatchStopsAtQuarantine(t *testing.T) {
 	check(t, s.AddNext(payload(1, 10)))
 	s.t.quarantine(s.e, fmt.Errorf("%w: by the test", ErrDamaged))
 	_, err := s.ClaimNext(10)
-	wantErr(t, err, ErrDamaged)
-	wantErr(t, s.AddNext(nil), ErrDamaged)
+	wantErr(t, err, ErrFull)
+	wantErr(t, s.AddNext(nil), ErrFull)
 	_, err = s.Claim(10)
 	wantErr(t, err, ErrDamaged)
 }

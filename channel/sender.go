@@ -41,7 +41,8 @@ type Sender struct {
 	fullAt  uint64
 }
 
-// NewSender opens the lane p and makes it if the domain's rules allow.
+// NewSender opens the lane p and makes it if the domain's rules allow. The
+// caller has its source bound.
 func (t *Table) NewSender(p Pair) (*Sender, error) {
 	i, ok := t.find(p)
 	if !ok {
@@ -54,11 +55,10 @@ func (t *Table) NewSender(p Pair) (*Sender, error) {
 	if err := t.quarantined(e); err != nil {
 		return nil, err
 	}
-	to, err := t.inbox(p.Dst, false)
-	if err != nil {
+	s := &Sender{t: t, e: e, pair: p, max: t.MaxMessage()}
+	if err := s.direct(); err != nil {
 		return nil, err
 	}
-	s := &Sender{t: t, e: e, pair: p, to: to, slot: e.slot % MaxInboxLanes, max: t.MaxMessage()}
 	if err := s.attach(); err != nil {
 		if errors.Is(err, ErrDamaged) {
 			return nil, t.quarantine(e, err)
@@ -70,39 +70,51 @@ func (t *Table) NewSender(p Pair) (*Sender, error) {
 
 // makeOnDemand makes a lane that no file configures.
 func (t *Table) makeOnDemand(p Pair) (i uint32, err error) {
-	if err := t.mayReach(p); err != nil {
+	remote, err := t.mayReach(p)
+	if err != nil {
 		return 0, err
+	}
+	spec := laneSpec{}
+	if remote {
+		spec.flags = laneRemote
 	}
 	err = t.change(func() error {
 		var ok bool
 		if i, ok = t.find(p); ok {
 			return nil
 		}
-		if _, err := t.know(p.Dst); err != nil {
-			return err
+		if !remote {
+			if _, err := t.know(p.Dst); err != nil {
+				return err
+			}
 		}
-		i, err = t.makeLane(p, laneSpec{})
+		i, err = t.makeLane(p, spec)
 		return err
 	})
 	return i, budget(err)
 }
 
-// mayReach applies the rule of the domain: a typo never becomes a lane that nobody reads.
-func (t *Table) mayReach(p Pair) error {
+// mayReach applies the rule of the domain: a typo never becomes a lane that
+// nobody reads. It tells whether p.Dst is on another host.
+func (t *Table) mayReach(p Pair) (remote bool, err error) {
+	remote, err = t.isRemote(p.Dst)
 	flags := t.st.flags.Load()
-	switch _, known := t.findEndpoint(p.Dst); {
+	_, known := t.findEndpoint(p.Dst)
+	switch {
+	case err != nil:
+		return false, err
 	case p.Src == p.Dst:
-		return fmt.Errorf("%w to %s: an address has no lane to itself", ErrNoRoute, t.Format(p.Dst))
+		return false, fmt.Errorf("%w to %s: an address has no lane to itself", ErrNoRoute, t.Format(p.Dst))
 	case p.Dst.IsNone() || !t.cfg.Template.Contains(p.Dst):
-		return fmt.Errorf("%w to %s: no address that template %s can name", ErrNoRoute, t.Format(p.Dst), t.cfg.Template)
+		return false, fmt.Errorf("%w to %s: no address that template %s can name", ErrNoRoute, t.Format(p.Dst), t.cfg.Template)
 	case flags&tableStrict != 0:
-		return fmt.Errorf("%w to %s: no channel with %s is configured, and domain %d is strict",
+		return false, fmt.Errorf("%w to %s: no channel with %s is configured, and domain %d is strict",
 			ErrNoRoute, t.Format(p.Dst), t.Format(p.Src), t.key)
-	case !known && flags&tableAllowUnknown == 0:
-		return fmt.Errorf("%w to %s: no process has ever bound it in domain %d, and no channel is configured",
-			ErrNoRoute, t.Format(p.Dst), t.key)
+	case !known && !remote && flags&tableAllowUnknown == 0:
+		return false, fmt.Errorf("%w to %s: no process has ever bound it in domain %d, no channel is configured%s",
+			ErrNoRoute, t.Format(p.Dst), t.key, t.noRouteEither())
 	}
-	return nil
+	return remote, nil
 }
 
 // attach finds the tail: from the lowest generation along MOVED (R10). A
@@ -230,7 +242,7 @@ func (s *Sender) Claim(n int) ([]byte, error) { return s.claim(n) }
 // refuses, Claim may take, or says why not.
 func (s *Sender) ClaimNext(n int) ([]byte, error) {
 	if s.e.quarantine.Load() != 0 {
-		return nil, ErrDamaged
+		return nil, ErrFull // Claim says why
 	}
 	return s.tx.Claim(n)
 }
@@ -238,7 +250,7 @@ func (s *Sender) ClaimNext(n int) ([]byte, error) {
 // AddNext is ClaimNext and a copy of p.
 func (s *Sender) AddNext(p []byte) error {
 	if s.e.quarantine.Load() != 0 {
-		return ErrDamaged
+		return ErrFull
 	}
 	return s.tx.Add(p)
 }
@@ -263,7 +275,7 @@ func (s *Sender) LastSeq() uint64 {
 }
 
 func (s *Sender) claim(n int) ([]byte, error) {
-	if s.err != nil || s.e.quarantine.Load() != 0 { // the reader may have found the damage
+	if s.err != nil || s.e.quarantine.Load() != 0 { // the reader may have found damage, or the lane was turned
 		return s.claimSlow(n, nil)
 	}
 	b, err := s.tx.Claim(n)
@@ -318,13 +330,18 @@ func (s *Sender) claimSlow(n int, err error) ([]byte, error) {
 	if bad := s.t.quarantined(s.e); bad != nil {
 		return nil, s.fail(bad)
 	}
+	if s.e.quarantine.Load() == laneTurned {
+		if err := s.direct(); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case uint(n) > uint(s.max):
 		return nil, s.tooBig(n)
 	case errors.Is(err, ErrDamaged):
 		return nil, s.fail(err)
 	case errors.Is(err, ring.ErrClosed):
-		err = s.reopen()
+		err = s.reopen(nil)
 	case errors.Is(err, ring.ErrTooBig):
 		err = s.growFor(n)
 	case errors.Is(err, ring.ErrFull):
@@ -350,7 +367,7 @@ func (s *Sender) claimSlow(n int, err error) ([]byte, error) {
 // fail takes the lane out of use: every later use gets the error.
 func (s *Sender) fail(err error) error {
 	s.err = err
-	if s.e.quarantine.Load() == 0 {
+	if s.e.quarantine.Load() != laneDamaged {
 		s.err = s.t.quarantine(s.e, err)
 	}
 	s.tx = ring.Ended(s.tx.NextSeq())
@@ -424,7 +441,7 @@ func (s *Sender) grow(size uint64) error {
 			return err
 		}
 		var err error
-		next, err = s.make(size)
+		next, err = s.make(size, nil)
 		return err
 	})
 	if err != nil {
@@ -437,12 +454,15 @@ func (s *Sender) grow(size uint64) error {
 	return s.enter(next)
 }
 
-// make creates the generation after the present one, whose ring goes on with
-// the present one's sequence. Under the change lock.
-func (s *Sender) make(size uint64) (segment, error) {
-	gen, seq := s.at.gen+1, s.tx.NextSeq()
+// make creates the generation after the present one, which goes on with the
+// present one's sequence, or as l says. Under the change lock.
+func (s *Sender) make(size uint64, l *life) (segment, error) {
+	gen := s.at.gen + 1
+	if l == nil {
+		l = &life{epoch: atomic.LoadUint64(&s.e.prod.epoch), seq: s.tx.NextSeq()}
+	}
 	s.t.removeSegment(s.e, gen) // the stray of a producer that died here
-	seg, err := s.t.createLane(s.e, gen, size, seq)
+	seg, err := s.t.createGeneration(s.e, gen, size, *l)
 	if err != nil {
 		return segment{}, err
 	}
@@ -477,7 +497,7 @@ func (s *Sender) wakeOwn() {
 	if s.waits == 0 {
 		return
 	}
-	if in, err := s.t.inbox(s.pair.Src, false); err == nil {
+	if in, err := s.t.inbox(s.e.writer(), false); err == nil {
 		in.page.bell.Ring()
 	}
 }
@@ -488,6 +508,9 @@ func (s *Sender) Room(n int) (bool, error) {
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return false, s.err
+	}
+	if s.e.quarantine.Load() != 0 {
+		return true, nil // Send says why
 	}
 	ok, err := s.tx.Room(n)
 	if errors.Is(err, ErrDamaged) {

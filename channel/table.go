@@ -69,6 +69,7 @@ type Table struct {
 	st     *tableState
 	pool   *pool
 	laneAt int // offset of the lane entries
+	routes Routes
 
 	mu        sync.Mutex
 	lanes     map[Pair]uint32
@@ -351,7 +352,7 @@ func (t *Table) refreshLocked() {
 		}
 		p := Pair{addr.Addr(e.src), addr.Addr(e.dst)}
 		t.lanes[p] = t.seenLanes
-		t.byDst[p.Dst] = append(t.byDst[p.Dst], t.seenLanes)
+		t.byDst[e.reader()] = append(t.byDst[e.reader()], t.seenLanes)
 	}
 	for n := t.endpointCount(); t.seenEnds < n; t.seenEnds++ {
 		e := t.endpoint(t.seenEnds)
@@ -381,7 +382,7 @@ func (t *Table) findEndpoint(a addr.Addr) (e *endpointEntry, ok bool) {
 	return t.endpoint(i), true
 }
 
-// lanesTo returns the entries of the lanes that end at a.
+// lanesTo returns the entries of the lanes that a reads.
 func (t *Table) lanesTo(a addr.Addr) []uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

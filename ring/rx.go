@@ -19,6 +19,9 @@ type Record struct {
 	Redelivered bool   // it may have been handled before
 }
 
+// End returns the position behind the record.
+func (r *Record) End() uint64 { return r.end }
+
 // An Rx is the consuming end of a ring. One goroutine at a time may use it, and
 // one Rx may exist for a ring in all processes together.
 type Rx struct {
@@ -58,6 +61,11 @@ func (x *Rx) Ready() bool {
 	}
 	prefetch(x.r.word(x.pos + cacheLine)) // the record is likely to go on there
 	return true
+}
+
+// AtEnd reports whether the ring ends where the next record would be.
+func (x *Rx) AtEnd() bool {
+	return atomic.LoadUint64(x.r.word(x.pos))>>flagShift&flagsEnd != 0
 }
 
 // Dry reports whether the last Take stopped because nothing more was committed.
@@ -170,6 +178,15 @@ func (x *Rx) Release(rec *Record, now bool) (stored bool) {
 	return x.release(rec.end)
 }
 
+// ReleaseTo is Release by position: everything that was taken and ends at end or
+// before goes back to the producer, at once.
+func (x *Rx) ReleaseTo(end uint64) (stored bool) {
+	if end <= x.released || end > x.pos {
+		return false
+	}
+	return x.release(end)
+}
+
 // ReleaseAll releases everything taken.
 func (x *Rx) ReleaseAll() (stored bool) {
 	if x.pos == x.released {
@@ -204,8 +221,26 @@ func (x *Rx) Rewind(rec *Record, seen bool) {
 	}
 }
 
+// Restart puts everything back that was taken and not released; what was shown
+// before comes again, flagged.
+func (x *Rx) Restart() {
+	x.redel = max(x.redel, x.claimed)
+	x.pos = x.released
+	x.seq = atomic.LoadUint64(x.r.seq(x.pos)) // the header at released is never overwritten (R3)
+}
+
 // start returns the position of rec's header.
 func (x *Rx) start(rec *Record) uint64 { return rec.end - uint64(rec.adv) }
 
 // Backlog returns the bytes taken and not yet released.
 func (x *Rx) Backlog() uint64 { return x.pos - x.released }
+
+// Released returns the sequence of the first record that is not released. It is
+// for the ring's producer: nobody else keeps that record's header from changing.
+func Released(r Region) (seq uint64, err error) {
+	rel := r.marks.released.Load()
+	if err := checkReleased(rel); err != nil {
+		return 0, err
+	}
+	return atomic.LoadUint64(r.seq(rel)), nil
+}

@@ -90,6 +90,22 @@ func (t *Tx) Claim(n int) ([]byte, error) {
 	return t.r.payload(at, n), nil
 }
 
+// ClaimFlagged is Claim for a record with flags: FlagRedel, FlagGap or both.
+func (t *Tx) ClaimFlagged(n int, flags uint8) ([]byte, error) {
+	b, err := t.Claim(n)
+	if flags &= flagsUser; err != nil || flags == 0 {
+		return b, err
+	}
+	at := t.head - RecordSize(n) // a pad may lie before it
+	word := commitWord(at, uint64(flags), uint64(n))
+	if at == t.tail {
+		t.first = word
+	} else {
+		*t.r.word(at) = word // behind the tail: nobody can see it yet
+	}
+	return b, nil
+}
+
 // Add is Claim and a copy of p into what was claimed.
 func (t *Tx) Add(p []byte) error {
 	n := len(p)

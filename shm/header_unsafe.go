@@ -55,6 +55,8 @@ var (
 	ErrTruncated = errors.New("file is truncated")
 	// ErrChecksum means that the header's bytes were changed.
 	ErrChecksum = errors.New("header checksum does not match")
+	// ErrTooLarge means that the file is larger than any segment of its kind.
+	ErrTooLarge = errors.New("file is too large")
 	// ErrNoSpace means that the file system has no room for the segment.
 	ErrNoSpace = errors.New("no space for the segment")
 	// ErrMappings means that the process may not map more segments.

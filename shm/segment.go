@@ -5,6 +5,7 @@ package shm
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -60,7 +61,14 @@ type Spec struct {
 
 // Create makes the segment and gives it its name, which must not exist.
 // A crash before that leaves a file that IsTemporary knows.
-func Create(path string, spec Spec) (*Segment, error) {
+func Create(path string, spec Spec) (*Segment, error) { return create(path, spec, sys.Rename) }
+
+// Replace is Create for a name that may exist: from one moment to the next it
+// leads to the new segment, and never to none. Who has the old one open keeps
+// it. Callers hold a lock: of two at once one fails.
+func Replace(path string, spec Spec) (*Segment, error) { return create(path, spec, os.Rename) }
+
+func create(path string, spec Spec, rename func(from, to string) error) (*Segment, error) {
 	tmp := filepath.Join(filepath.Dir(path), tmpMark+filepath.Base(path))
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, Explain(err, tmp)
@@ -74,7 +82,7 @@ func Create(path string, spec Spec) (*Segment, error) {
 	s, err := fill(f, path, spec)
 	if err == nil {
 		invariantStep("shm.rename")
-		err = sys.Rename(tmp, path)
+		err = rename(tmp, path)
 		invariantStep("shm.renamed")
 	}
 	if err != nil {
@@ -151,22 +159,53 @@ func Open(path string, magic Magic, readOnly bool) (*Segment, error) {
 
 // OpenFile is Open for a file that is open already. It does not keep f.
 func OpenFile(f *os.File, magic Magic, readOnly bool) (*Segment, error) {
-	st, err := f.Stat()
+	h, err := readHeader(f, magic)
 	if err != nil {
 		return nil, err
 	}
+	return mapFile(f, f.Name(), int64(h.size), readOnly)
+}
+
+// readHeader reads the header of f and checks it.
+func readHeader(f *os.File, magic Magic) (header, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return header{}, err
+	}
 	if st.Size() < HeaderSize {
-		return nil, fmt.Errorf("%s: %w: %d bytes, less than a header", f.Name(), ErrTruncated, st.Size())
+		return header{}, fmt.Errorf("%s: %w: %d bytes, less than a header", f.Name(), ErrTruncated, st.Size())
 	}
 	buf := make([]byte, HeaderSize)
 	if _, err := f.ReadAt(buf, 0); err != nil {
-		return nil, err
+		return header{}, err
 	}
 	h := *headerOf(buf)
 	if err := h.check(magic, st.Size()); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+		return header{}, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	return mapFile(f, f.Name(), st.Size(), readOnly)
+	return h, nil
+}
+
+// ReadFile returns the body of the header of f and a copy of what stands behind
+// the header, at most limit bytes, after the checks of Open. It is for segments
+// that nobody writes once they have their name: nothing is mapped, so a file
+// that is cut off meanwhile is an error and no SIGBUS. The copy is the caller's.
+func ReadFile(f *os.File, magic Magic, limit int64) (body [BodySize]byte, rest []byte, err error) {
+	h, err := readHeader(f, magic)
+	if err != nil {
+		return body, nil, err
+	}
+	n := int64(h.size) - HeaderSize
+	if n > limit {
+		return body, nil, fmt.Errorf("%s: %w: %d bytes behind the header, want at most %d", f.Name(), ErrTooLarge, n, limit)
+	}
+	rest = make([]byte, n)
+	if _, err := f.ReadAt(rest, HeaderSize); errors.Is(err, io.EOF) {
+		return body, nil, fmt.Errorf("%s: %w while it was read", f.Name(), ErrTruncated)
+	} else if err != nil {
+		return body, nil, err
+	}
+	return h.body, rest, nil
 }
 
 func mapFile(f *os.File, path string, size int64, readOnly bool) (*Segment, error) {

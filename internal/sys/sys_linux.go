@@ -112,6 +112,32 @@ func SameFile(f *os.File, path string) (bool, error) {
 	return err == nil && a.Dev == b.Dev && a.Ino == b.Ino, err
 }
 
+// A FileID tells a file, and one state of it, from others: a file that was
+// written, renamed or replaced has another, but for two changes within one step
+// of the kernel's clock, which is at most 10 ms.
+type FileID struct {
+	Dev, Ino uint64
+	Changed  int64 // Unix nanoseconds
+}
+
+// Identify returns the FileID of the file at path, which may be a link's target.
+func Identify(path string) (FileID, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return FileID{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return FileID{st.Dev, st.Ino, st.Ctim.Nano()}, nil
+}
+
+// IdentifyFile is Identify for a file that is open.
+func IdentifyFile(f *os.File) (FileID, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return FileID{}, &os.PathError{Op: "fstat", Path: f.Name(), Err: err}
+	}
+	return FileID{st.Dev, st.Ino, st.Ctim.Nano()}, nil
+}
+
 // Blocks returns the bytes of storage that the file at path takes up.
 func Blocks(path string) (int64, error) {
 	var st unix.Stat_t

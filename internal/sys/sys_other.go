@@ -51,6 +51,18 @@ func LockedAt(*os.File, int64, int64) (int64, bool, error) { return 0, false, er
 // SameFile is not supported here.
 func SameFile(*os.File, string) (bool, error) { return false, errors.ErrUnsupported }
 
+// A FileID tells a file from others.
+type FileID struct {
+	Dev, Ino uint64
+	Changed  int64
+}
+
+// Identify is not supported here.
+func Identify(string) (FileID, error) { return FileID{}, errors.ErrUnsupported }
+
+// IdentifyFile is not supported here.
+func IdentifyFile(*os.File) (FileID, error) { return FileID{}, errors.ErrUnsupported }
+
 // Blocks is not supported here.
 func Blocks(string) (int64, error) { return 0, errors.ErrUnsupported }
 
