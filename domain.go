@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skybus-io/skybus/addr"
@@ -61,6 +62,8 @@ type Domain struct {
 	opts  Options
 	log   *slog.Logger
 
+	view atomic.Pointer[routeView] // of the route table that applies; nil before it was asked
+
 	mu        sync.Mutex // guards all below
 	endpoints map[*Endpoint]bool
 	users     int // endpoints, and those that are being bound
@@ -91,6 +94,7 @@ func Open(key int, opts Options) (*Domain, error) {
 		return nil, err
 	}
 	d := &Domain{table: table, opts: opts, log: opts.Logger, endpoints: map[*Endpoint]bool{}}
+	table.SetRoutes(d.isRemote)
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}

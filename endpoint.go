@@ -87,6 +87,9 @@ func (d *Domain) Bind(a addr.Addr, opts ...BindOption) (*Endpoint, error) {
 }
 
 func (e *Endpoint) bind() (err error) {
+	if err := e.d.mayLive(e.addr); err != nil {
+		return err
+	}
 	if e.bound, err = e.d.table.Bind(e.addr); err != nil {
 		return err
 	}

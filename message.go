@@ -13,17 +13,23 @@ import (
 // A Message is what was sent, with where it comes from.
 type Message struct {
 	Src, Dst addr.Addr
-	// Seq numbers the messages from Src to Dst, from 1, without gaps.
+	// Seq numbers the messages from Src to Dst, from 1, without gaps but those that a Gap tells of.
 	Seq uint64
 	// Redelivered is set when the message may have been handled before: its
 	// receiver was killed, or its handler failed, before it was released.
 	Redelivered bool
+	// Gap is nil for a message. Otherwise this is none: it stands where messages
+	// are missing that came from another host, and Data is empty.
+	Gap *Gap
 	// Data is the payload. Who owns it, and until when, the call says that
 	// returned the message.
 	Data []byte
 }
 
 func message(r *channel.Receiver, dst addr.Addr, rec *ring.Record) Message {
+	if rec.Flags&ring.FlagGap != 0 {
+		return Message{Src: r.Src(), Dst: dst, Seq: rec.Seq, Redelivered: rec.Redelivered, Gap: gapOf(rec)}
+	}
 	return Message{Src: r.Src(), Dst: dst, Seq: rec.Seq, Redelivered: rec.Redelivered, Data: rec.Data}
 }
 

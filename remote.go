@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package skybus
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/relay/wire"
+	"github.com/skybus-io/skybus/ring"
+	"github.com/skybus-io/skybus/route"
+)
+
+// routeView is a view of the route table with that key.
+type routeView struct {
+	*route.View
+	key uint32
+}
+
+// routes returns the route table that the domain follows now, nil if there is none.
+func (d *Domain) routes() (*route.Table, error) {
+	key := d.table.RelayKey()
+	if key == 0 {
+		return nil, nil
+	}
+	v := d.view.Load()
+	if v == nil || v.key != key {
+		v = &routeView{route.NewView(d.opts.Root, key), key}
+		d.view.Store(v)
+	}
+	t, err := v.Table()
+	if errors.Is(err, route.ErrNoTable) {
+		return nil, nil
+	}
+	return t, err
+}
+
+// isRemote tells whether the routes place an address on another host.
+func (d *Domain) isRemote(a addr.Addr) (bool, error) {
+	t, err := d.routes()
+	if err != nil || t == nil {
+		return false, err
+	}
+	m, ok := t.Lookup(a)
+	return ok && !m.Local, nil
+}
+
+// mayLive refuses to bind an address that the routes place on another host:
+// what others send to it goes there.
+func (d *Domain) mayLive(a addr.Addr) error {
+	t, err := d.routes()
+	if err != nil || t == nil {
+		return err
+	}
+	if m, ok := t.Lookup(a); ok && !m.Local {
+		return fmt.Errorf("%s: %w here: rule %s of relay key %d places it on host %s", d.FormatAddr(a), ErrNoRoute,
+			d.table.Template().FormatPrefix(m.Prefix), t.Key, m.Host)
+	}
+	return nil
+}
+
+// A Gap tells of messages from Src that will never arrive: a host has lost its
+// memory, or somebody has discarded them.
+type Gap struct {
+	// From and To are the sequences of the first and the last one. To 0 means that
+	// nobody knows how many there were; then sequences begin anew.
+	From, To uint64
+	// Reason says what happened, for people.
+	Reason string
+}
+
+// gapOf reads a GAP record.
+func gapOf(rec *ring.Record) *Gap {
+	g, err := wire.ParseGap(rec.Data)
+	if err != nil {
+		return &Gap{Reason: "a gap that cannot be read: " + err.Error()}
+	}
+	return &Gap{From: g.From, To: g.To, Reason: g.Text}
+}
