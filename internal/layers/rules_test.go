@@ -11,11 +11,11 @@ const module = "github.com/skybus-io/skybus"
 var floors = [][]string{
 	0: {"addr", "internal/sys", "internal/invariant"},
 	1: {"ring", "relay/wire", "gate/frame", "actor"},
-	2: {"shm"},
+	2: {"shm", "relay/link"},
 	3: {"channel", "route"},
 	4: {"."},
-	5: {"relay", "cluster", "internal/tbusxml"},
-	6: {"node"},
+	5: {"relay", "cluster", "internal/tbusxml", "internal/certs"},
+	6: {"node", "relay/hosts"},
 	7: {"rpc"},
 	8: {"gate", "console"},
 	9: {"cmd/...", "examples/..."},
@@ -23,7 +23,7 @@ var floors = [][]string{
 
 // testSupport lists packages that tests of every floor may import, and nothing
 // else may. They import no package of the module.
-var testSupport = []string{"internal/testutil", "internal/killtest", "internal/layers"}
+var testSupport = []string{"internal/testutil", "internal/killtest", "internal/layers", "internal/netlab"}
 
 // leanFloor is the highest floor that depends on nothing but the standard
 // library and golang.org/x/sys.
@@ -35,13 +35,14 @@ var mapsMemory = []string{"internal/sys", "shm", "ring", "channel"}
 
 // callsSystem lists the packages that may import syscall and golang.org/x/sys.
 // Commands need them for the names of signals, tests to kill.
-var callsSystem = []string{"internal/sys", "internal/killtest", "cmd/..."}
+var callsSystem = []string{"internal/sys", "internal/killtest", "internal/netlab", "cmd/..."}
 
 // pure lists packages and what they must not import; "net/..." stands for net
 // and all below it.
 var pure = map[string][]string{
 	"ring":             {"os/...", "time", "net/...", "syscall/..."},
 	"relay/wire":       {"net/...", "os/...", "time"},
+	"relay/link":       {"net/...", "os/...", "time"},
 	"gate/frame":       {"net/...", "os/...", "time"},
 	"internal/tbusxml": {"net/...", "os/...", "time"},
 }

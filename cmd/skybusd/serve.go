@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/skybus-io/skybus"
+	"github.com/skybus-io/skybus/channel"
+	"github.com/skybus-io/skybus/cmd/skybusd/internal/config"
+	"github.com/skybus-io/skybus/cmd/skybusd/internal/notify"
+	"github.com/skybus-io/skybus/internal/certs"
+	"github.com/skybus-io/skybus/relay"
+	"github.com/skybus-io/skybus/route"
+	"github.com/skybus-io/skybus/shm"
+)
+
+// takeOver is how long a daemon that is replaced has to let go.
+const takeOver = 10 * time.Second
+
+// A server is the daemon with what can be loaded again.
+type server struct {
+	f  *flags
+	s  *settings
+	id atomic.Pointer[certs.Identity]
+	d  *relay.Daemon
+	l  *slog.Logger
+	n  *notify.Notifier
+}
+
+// serve runs the daemon until ctx ends or somebody asks it to.
+func serve(ctx context.Context, f *flags, s *settings, errOut io.Writer) error {
+	v := &server{f: f, s: s, l: newLogger(s.Log, errOut), n: notify.FromEnv()}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	if err := v.load(s); err != nil {
+		return err
+	}
+	dom, err := skybus.Open(int(s.Domain), skybus.Options{
+		Root: s.Root, Template: s.template(), User: s.User, Group: s.Group, Logger: v.l,
+	})
+	if err != nil {
+		return err
+	}
+	defer dom.Close()
+	if err := v.start(dom); err != nil {
+		return err
+	}
+	v.l.Info("skybusd is ready", "host", s.Host, "domain", s.Domain, "relay_key", s.RelayKey, "listen", fmt.Sprint(v.d.Addr()),
+		"tls", !s.Insecure, "pid", os.Getpid(), "configuration", s.from())
+	_ = v.n.Ready()
+	watch, stop := context.WithCancel(ctx)
+	defer stop()
+	go v.n.Watch(watch, func() bool { return true })
+	for {
+		select {
+		case <-hup:
+			v.reload()
+		case <-v.d.Reloads():
+			v.reload()
+		case <-ctx.Done():
+			return v.end("by a signal")
+		case <-v.d.Stopping():
+			return v.end("as it was asked to")
+		}
+	}
+}
+
+func (v *server) end(why string) error {
+	_ = v.n.Stopping()
+	v.d.Close()
+	v.l.Info("skybusd has ended", "why", why)
+	return nil
+}
+
+// start becomes the domain's relay, in the place of another one if asked to.
+func (v *server) start(dom *skybus.Domain) error {
+	s := v.s
+	c := relay.Config{
+		Table: dom.Table(), Root: s.Root, Host: s.Host, Listen: s.Listen, RelayKey: s.RelayKey, Connections: map[string]int{}, Logger: v.l,
+		Limits: relay.Limits{
+			InFlight: uint64(s.Limits.InFlight), Accepted: s.Limits.Connections, Handshake: s.Limits.HandshakeTimeout,
+			MaxRecord: s.Limits.Record, NewLanes: s.Limits.NewLanesPerSecond,
+		},
+	}
+	for _, p := range s.Peers {
+		c.Connections[p.Name] = p.Connections
+	}
+	if !s.Insecure {
+		c.TLS = &relay.TLS{
+			Server: &tls.Config{
+				MinVersion:         tls.VersionTLS13,
+				GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return v.id.Load().Server(), nil },
+			},
+			Client:   func(host string) *tls.Config { return v.id.Load().Client(host) },
+			PeerName: certs.PeerName,
+		}
+	}
+	if v.f.replace {
+		if _, err := relay.Ask(dom.Table().Folder(), "stop"); err != nil && !errors.Is(err, relay.ErrNoDaemon) {
+			return err
+		}
+	}
+	for end := time.Now().Add(takeOver); ; time.Sleep(10 * time.Millisecond) {
+		d, err := relay.Start(c)
+		if v.f.replace && errors.Is(err, channel.ErrInUse) && time.Now().Before(end) {
+			continue
+		}
+		if err != nil && errors.Is(err, channel.ErrInUse) {
+			err = fmt.Errorf("%w; --replace takes its place", err)
+		}
+		v.d = d
+		return err
+	}
+}
+
+// load puts routes and certificates of s in force.
+func (v *server) load(s *settings) error {
+	change, err := s.routes()
+	if err != nil {
+		return err
+	}
+	id, err := s.identity()
+	if err != nil {
+		return err
+	}
+	if err := route.Update(s.Root, s.RelayKey, shm.Keep, change); err != nil {
+		return err
+	}
+	if id != nil {
+		v.id.Store(id)
+		if left := time.Until(id.Expires()); left < 30*24*time.Hour {
+			v.l.Warn("the certificate of this host expires soon", "at", id.Expires())
+		}
+	}
+	return nil
+}
+
+// reload reads everything again. What is wrong changes nothing.
+func (v *server) reload() {
+	_ = v.n.Reloading()
+	s, err := v.f.settings()
+	if err == nil {
+		err = v.load(s)
+	}
+	if err != nil {
+		v.l.Error("the configuration was not loaded: the last one stays in force", "error", err.Error())
+		_ = v.n.Status("configuration not loaded: " + err.Error())
+		_ = v.n.Ready()
+		return
+	}
+	old := v.s
+	if old.Domain != s.Domain || old.Host != s.Host || old.Listen != s.Listen || old.RelayKey != s.RelayKey || old.Root != s.Root || old.Insecure != s.Insecure ||
+		old.Limits != s.Limits {
+		v.l.Warn("domain, root, host, listen, relay_key, insecure and limits take effect with a restart")
+	}
+	v.d.Reload()
+	v.l.Info("the configuration was loaded", "from", s.from())
+	_ = v.n.Status("")
+	_ = v.n.Ready()
+}
+
+func newLogger(l config.Log, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: l.Level}
+	if l.Format == config.JSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
