@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command skybus shows and tends the domains of a host, and sends and receives
-// messages by hand. Called by the name tbusmgr it is that tool.
+// messages by hand. Called by the name tbusmgr or trelaymgr it is that tool.
 //
 // The package wires: what a domain is and does belongs to the libraries. Each
 // command has a file of its name; app.go has what they share.
@@ -31,8 +31,12 @@ func main() {
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	a := newApp(calledBy(args), in, out, errOut)
 	root := newRootCommand(a)
-	if a.name == tbusmgrName {
+	switch a.name {
+	case tbusmgrName:
 		root = newTbusmgrCommand(a)
+		asRoot(a, root)
+	case trelaymgrName:
+		root = newTrelaymgrCommand(a)
 		asRoot(a, root)
 	}
 	root.SetArgs(args[min(1, len(args)):])
@@ -45,8 +49,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 
 // calledBy returns the name of the tool to be: a link may give another one.
 func calledBy(args []string) string {
-	if len(args) > 0 && strings.TrimSuffix(filepath.Base(args[0]), ".exe") == tbusmgrName {
-		return tbusmgrName
+	if len(args) > 0 {
+		name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
+		if name == tbusmgrName || name == trelaymgrName {
+			return name
+		}
 	}
 	return "skybus"
 }

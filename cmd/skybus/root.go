@@ -55,7 +55,7 @@ func newRootCommand(a *app) *cobra.Command {
 		&cobra.Group{ID: groupTend, Title: "Tend:"})
 	addGroup(root, groupLook, newLsCommand(a), newShowCommand(a), newStatCommand(a), newTopCommand(a), newTailCommand(a), newCheckCommand(a))
 	addGroup(root, groupMove, newSendCommand(a), newRecvCommand(a), newDemoCommand(a), newBenchCommand(a))
-	addGroup(root, groupTend, newTbusmgrCommand(a), newCleanCommand(a), newRmCommand(a))
+	addGroup(root, groupTend, newTbusmgrCommand(a), newTrelaymgrCommand(a), newCleanCommand(a), newRmCommand(a))
 	return root
 }
 

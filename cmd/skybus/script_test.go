@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 		defer stop()
 		os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
 	}
-	testscript.Main(m, map[string]func(){"skybus": tool, tbusmgrName: tool})
+	testscript.Main(m, map[string]func(){"skybus": tool, tbusmgrName: tool, trelaymgrName: tool})
 }
 
 // TestScripts runs the sessions of testdata/script, each with domains of its own.
