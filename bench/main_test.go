@@ -14,26 +14,55 @@ import (
 	"github.com/skybus-io/skybus/bench/internal/report"
 )
 
-// fakeSkybus is a script that answers as `skybus bench ipc --json` does, with made-up figures.
+// fakeSkybus is a script that answers as `skybus bench ipc --json` and `skybus bench relay --json` do, with
+// made-up figures. A file beside it stands for the daemon.
 func fakeSkybus(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "skybus")
 	script := `#!/bin/sh
-[ "$1 $2" = "bench ipc" ] || exit 2
+case "$1 $2" in
+"bench ipc") ;;
+"bench relay") tls=off ;;
+*) exit 2 ;;
+esac
+mode=throughput
 while [ $# -gt 0 ]; do
 	case $1 in
 	--size) size=$2 ;;
 	--mode) mode=$2 ;;
 	--wait) wait=$2 ;;
+	--tls) tls=1.3 ;;
+	--memory) mode=memory ;;
 	esac
 	shift
 done
-echo "{\"name\":\"skybus-send\",\"size\":$size,\"mode\":\"$mode\",\"wait\":\"$wait\",\"msgs_per_s\":1000000,\"bytes_per_s\":64000000,\"p50_ns\":900,\"p99_ns\":1900,\"p999_ns\":2900,\"max_ns\":3900,\"cpu\":2}"
+echo "{\"name\":\"skybus-send\",\"size\":$size,\"mode\":\"$mode\",\"wait\":\"$wait\",\"msgs_per_s\":1000000,\"bytes_per_s\":64000000,\"p50_ns\":900,\"p99_ns\":1900,\"p999_ns\":2900,\"max_ns\":3900,\"cpu\":2,\"tls\":\"$tls\",\"rss_anon_bytes\":1048576}"
 `
 	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "skybusd"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	return path
+}
+
+// records reads AREA.jsonl: the values by case and implementation.
+func records(t *testing.T, path string) map[string]float64 {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]float64{}
+	for line := range bytes.Lines(text) {
+		var r report.Record
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		found[r.Case+" "+r.Impl] = r.Value
+	}
+	return found
 }
 
 func TestQuickRun(t *testing.T) {
@@ -47,18 +76,7 @@ func TestQuickRun(t *testing.T) {
 	if code != allGood || err != nil {
 		t.Fatalf("code %d, error %v\n%s", code, err, screen.String())
 	}
-	text, err := os.ReadFile(filepath.Join(out, "ipc.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := map[string]float64{}
-	for line := range bytes.Lines(text) {
-		var r report.Record
-		if err := json.Unmarshal(line, &r); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		found[r.Case+" "+r.Impl] = r.Value
-	}
+	found := records(t, filepath.Join(out, "ipc.jsonl"))
 	if found["rtt-seldom-p50 skybus-park"] != 900 || found["rtt-seldom-p50 yardstick"] <= 0 || found["rtt-seldom-p99 futex"] <= 0 {
 		t.Errorf("records: %v", found)
 	}
@@ -68,6 +86,29 @@ func TestQuickRun(t *testing.T) {
 	page, err := os.ReadFile(doc)
 	if err != nil || !strings.Contains(string(page), "### rtt-seldom-p50, 64 B") {
 		t.Errorf("the page lacks the case (%v):\n%s", err, page)
+	}
+}
+
+func TestQuickRunOfTheRelay(t *testing.T) {
+	out := t.TempDir()
+	var screen bytes.Buffer
+	args := []string{"-quick", "-case", "^relay-(tls|memory)", "-skybus", fakeSkybus(t), "-out", out}
+	code, err := bench(t.Context(), args, &screen)
+	if code != allGood || err != nil {
+		t.Fatalf("code %d, error %v\n%s", code, err, screen.String())
+	}
+	found := records(t, filepath.Join(out, "relay.jsonl"))
+	if found["relay-memory skybus"] != 1<<20 || found["relay-tls skybus-batch"] != 1e6 || found["relay-tls go-tls-64k"] <= 0 {
+		t.Errorf("records: %v", found)
+	}
+	page, err := os.ReadFile(filepath.Join(out, "relay.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| 1.00 MiB | <= 64.0 MiB | PASS |", "| cores | wait | TLS |", "| 1.3 |"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skybus-io/skybus"
+	"github.com/skybus-io/skybus/cmd/skybus/internal/bench/relaybench"
 	"github.com/skybus-io/skybus/cmd/skybus/internal/ipcbench"
 )
 
@@ -32,25 +33,16 @@ func newBenchCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	part := &cobra.Command{Use: "part", Hidden: true, Args: takes(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error { return ipcbench.Part() }}
-	cmd.AddCommand(newBenchIPCCommand(a), part)
+	hold := &cobra.Command{Use: "hold", Hidden: true, Args: takes(0, 0, ""),
+		RunE: func(*cobra.Command, []string) error { return relaybench.HoldPart() }}
+	cmd.AddCommand(newBenchIPCCommand(a), newBenchRelayCommand(a), part, hold)
 	return cmd
 }
 
 func newBenchIPCCommand(a *app) *cobra.Command {
 	o, wait := ipcbench.Options{Part: []string{"bench", "part"}}, ""
 	cmd := &cobra.Command{Use: "ipc", Short: "Measure messages between two processes", Long: benchIPCHelp, Args: takes(0, 0, "")}
-	f := cmd.Flags()
-	f.StringVar(&o.API, "api", ipcbench.Send, "`CALLS` to measure: send, batch or claim")
-	f.IntSliceVar(&o.Sizes, "size", []int{64, 256, 1024, 16384, 65536}, "`BYTES` of a message; a measurement each")
-	f.StringVar(&o.Mode, "mode", ipcbench.Throughput, "`MODE`: throughput or latency")
-	f.StringVar(&wait, "wait", skybus.WaitAdaptive.String(), "`HOW` both sides wait: spin, park or adaptive")
-	f.DurationVar(&o.Duration, "duration", 2*time.Second, "`TIME` that is measured, after a warm-up")
-	f.IntVar(&o.Rate, "rate", 0, "`ROUND-TRIPS` a second, 0: as fast as it goes")
-	f.IntSliceVar(&o.Pin, "pin", nil, "`CPUS` to keep the two processes on, such as 0,1")
-	f.DurationVar(&o.Warmup, "warmup", 0, "`TIME` before what is measured (default a fifth of it)")
-	f.StringVar(&o.Profile, "cpuprofile", "", "write profiles to `FILE`.first (sends, asks) and FILE.second")
-	_ = f.MarkHidden("warmup") // both exist
-	_ = f.MarkHidden("cpuprofile")
+	benchFlags(cmd, &o, &wait)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if o.Wait, err = skybus.ParseWait(wait); err != nil {
 			return usagef("--wait: %w", err)
@@ -64,6 +56,22 @@ func newBenchIPCCommand(a *app) *cobra.Command {
 		return interrupted(ctx, ipcbench.Run(ctx, o, ipcbench.NewPrinter(a.out, a.json).Print))
 	}
 	return cmd
+}
+
+// benchFlags are what all measurements of messages have.
+func benchFlags(cmd *cobra.Command, o *ipcbench.Options, wait *string) {
+	f := cmd.Flags()
+	f.StringVar(&o.API, "api", ipcbench.Send, "`CALLS` to measure: send, batch or claim")
+	f.IntSliceVar(&o.Sizes, "size", []int{64, 256, 1024, 16384, 65536}, "`BYTES` of a message; a measurement each")
+	f.StringVar(&o.Mode, "mode", ipcbench.Throughput, "`MODE`: throughput or latency")
+	f.StringVar(wait, "wait", skybus.WaitAdaptive.String(), "`HOW` both sides wait: spin, park or adaptive")
+	f.DurationVar(&o.Duration, "duration", 2*time.Second, "`TIME` that is measured, after a warm-up")
+	f.IntVar(&o.Rate, "rate", 0, "`ROUND-TRIPS` a second, 0: as fast as it goes")
+	f.IntSliceVar(&o.Pin, "pin", nil, "`CPUS` to keep the two processes on, such as 0,1")
+	f.DurationVar(&o.Warmup, "warmup", 0, "`TIME` before what is measured (default a fifth of it)")
+	f.StringVar(&o.Profile, "cpuprofile", "", "write profiles to `FILE`.first (sends, asks) and FILE.second")
+	_ = f.MarkHidden("warmup") // both exist
+	_ = f.MarkHidden("cpuprofile")
 }
 
 // untilInterrupted ends the context also when the terminal goes away: what has

@@ -26,3 +26,13 @@ func TestMeasurementsThatMakeNoSenseAreRefused(t *testing.T) {
 	refused(t, "rate", "bench", "ipc", "--rate", "5")
 	refused(t, "no command", "bench", "tcp")
 }
+
+func TestRelayMeasurementsThatMakeNoSenseAreRefused(t *testing.T) {
+	refused(t, "api", "bench", "relay", "--api", "push")
+	refused(t, "waiting mode", "bench", "relay", "--wait", "never")
+	refused(t, "do not go together", "bench", "relay", "--tls", "--insecure")
+	refused(t, "do not go together", "bench", "relay", "--memory", "--mode", "latency")
+	refused(t, "skybusd", "bench", "relay", "--skybusd", t.TempDir()+"/none")
+	refused(t, "lanes", "bench", "relay", "--memory", "--lanes", "0")
+	refused(t, "queued", "bench", "relay", "--memory", "--queued", "5")
+}

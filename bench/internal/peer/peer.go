@@ -40,7 +40,11 @@ type Options struct {
 	Rate     int    // round trips a second; 0: as fast as it goes
 	Dir      string // where files and sockets of this run live
 	Child    bool   // this is the second process
+	Role     string // of a process that is neither: see StartRole
 	JSON     bool
+
+	// TLS goes into the result line: "off", or the version of the protocol. Empty where no network is used.
+	TLS string
 
 	started time.Time
 }
@@ -62,6 +66,7 @@ func Parse(args []string) *Options {
 	f.IntVar(&o.Rate, "rate", 0, "round trips a second")
 	f.StringVar(&o.Dir, "dir", "/dev/shm", "directory for files and sockets")
 	f.BoolVar(&o.Child, "child", false, "be the second process")
+	f.StringVar(&o.Role, "role", "", "be this one of more than two processes")
 	f.BoolVar(&o.JSON, "json", true, "print JSON")
 	_ = f.Parse(args) // ExitOnError
 	if o.Size < 8 {
@@ -122,18 +127,13 @@ func Check(payload []byte, n uint64) {
 type Second struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
+	out   *bufio.Reader // of a role; nil otherwise
 }
 
 // StartSecond runs this program again with --child and the same flags. The child ends when the returned
 // Second is stopped, or when this process dies: its standard input closes.
 func StartSecond(lead ...string) *Second {
-	args := append(append([]string{}, lead...), os.Args[1+len(lead):]...)
-	cmd := exec.Command(os.Args[0], append(args, "--child")...)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	Must("pipe", err)
-	Must("start the second process", cmd.Start())
-	return &Second{cmd, stdin}
+	return launch(again(lead, "--child"))
 }
 
 // EndWithParent makes the second process exit when its standard input ends.
@@ -153,7 +153,7 @@ func (s *Second) Stop() {
 
 // Print writes the result line. Stop the second process first, or its CPU time is missing.
 func (o *Options) Print(name string, perSecond float64, h *Histogram) {
-	r := result.Line{Name: name, Size: o.Size, Mode: o.Mode, Wait: o.Wait, MsgsPerSec: perSecond,
+	r := result.Line{Name: name, Size: o.Size, Mode: o.Mode, Wait: o.Wait, TLS: o.TLS, MsgsPerSec: perSecond,
 		BytesPerSec: perSecond * float64(o.Size), CPU: cpuSeconds() / time.Since(o.started).Seconds()}
 	if h != nil {
 		r.P50, r.P99 = float64(h.Quantile(.5)), float64(h.Quantile(.99))

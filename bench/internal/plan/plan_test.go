@@ -18,9 +18,12 @@ func TestCheckFindsMistakes(t *testing.T) {
 		{Case: "c-64", Ours: "x", Peer: "y"},
 		{Case: "c-64", Ours: "x", Peer: "x", Metric: "p50"},
 		{Case: "none-64"},
+		{Case: "c-64", Ours: "x"},
+		{Case: "c-64"},
 	}}
-	// x twice (in both copies of the case), the case twice, no metric, no y, no p50, no such case
-	if got := len(a.Check()); got != 7 {
-		t.Errorf("%d mistakes found, want 7: %v", got, a.Check())
+	// x twice (in both copies of the case), the case twice, no metric, no y, no p50, no such case, and a figure
+	// of nobody, neither first nor second; that a figure has no peer is no mistake
+	if got := len(a.Check()); got != 9 {
+		t.Errorf("%d mistakes found, want 9: %v", got, a.Check())
 	}
 }

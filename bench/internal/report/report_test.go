@@ -83,6 +83,51 @@ func TestJudgePassesOverCasesThatWereNotRun(t *testing.T) {
 	}
 }
 
+func TestAFigureWithoutPeerIsAnAmount(t *testing.T) {
+	for _, c := range []struct {
+		bytes float64
+		want  Outcome
+		ratio string
+	}{{64 << 20, Pass, "64.0 MiB"}, {65 << 20, Miss, "65.0 MiB"}} {
+		m := Measured{
+			Case: plan.Case{Name: "memory", Size: 64, Mode: "memory", What: "what", Metrics: []plan.Metric{plan.Anon}},
+			Series: []run.Series{
+				{Impl: plan.Impl{Name: "ours", Role: plan.Ours}, Lines: []result.Line{{Anon: c.bytes}}},
+				{Impl: plan.Impl{Name: "peer", Role: plan.Peer}, Lines: []result.Line{{Anon: 1}}},
+			},
+		}
+		v := Judge([]plan.Figure{{Case: "memory-64", Ours: "ours", Bound: 64 << 20}}, []Measured{m})
+		if len(v) != 1 || v[0].Outcome != c.want {
+			t.Errorf("%v bytes: %+v, want %s", c.bytes, v, c.want)
+		}
+		var out bytes.Buffer
+		Verdicts(&out, v)
+		if text := out.String(); !strings.Contains(text, c.ratio) || !strings.Contains(text, "<= 64.0 MiB") {
+			t.Errorf("%v bytes are written\n%s", c.bytes, text)
+		}
+	}
+	if v := Judge([]plan.Figure{{Case: "c-64", Ours: "ours", Bound: 1}}, []Measured{rates(nil, nil, nil)}); v[0].Outcome != None {
+		t.Errorf("nothing measured: %+v", v)
+	}
+}
+
+func TestRowsSayTheirTLSWhereANetworkIsUsed(t *testing.T) {
+	m := rates([]float64{2}, []float64{3}, []float64{1})
+	var local, remote bytes.Buffer
+	Case(&local, m)
+	m.Series[0].Lines[0].TLS, m.Series[1].Lines[0].TLS = "1.3", "off"
+	Case(&remote, m)
+	if strings.Contains(local.String(), "TLS") {
+		t.Errorf("a column of nothing:\n%s", local.String())
+	}
+	lines := strings.Split(strings.TrimSpace(remote.String()), "\n")
+	for i, want := range []string{"TLS", "1.3", "off", "-"} {
+		if got := strings.Fields(lines[1+i]); got[len(got)-1] != want {
+			t.Errorf("line %q does not end in %s", lines[1+i], want)
+		}
+	}
+}
+
 func TestRecordsAreOneObjectALine(t *testing.T) {
 	var out bytes.Buffer
 	m := rates([]float64{3, 1, 2}, nil, []float64{5, 7})

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/skybus-io/skybus/bench/internal/plan"
+	"github.com/skybus-io/skybus/bench/internal/result"
 	"github.com/skybus-io/skybus/bench/internal/run"
 )
 
@@ -36,6 +38,10 @@ func Verdicts(w io.Writer, verdicts []Verdict) {
 // rows has a line for every implementation; the ratio is ours to it.
 func rows(m Measured, metric plan.Metric) grid {
 	g := grid{{"impl", "median", "min", "max", "ours / it", "cores", "wait"}}
+	network := m.network()
+	if network {
+		g[0] = append(g[0], "TLS")
+	}
 	oursName, ours := m.best(plan.Ours, metric)
 	for _, s := range m.Series {
 		if s.Err != nil {
@@ -47,12 +53,23 @@ func rows(m Measured, metric plan.Metric) grid {
 		if oursName != "" && s.Impl.Name != oursName {
 			ratio = fmt.Sprintf("%.2f", ours/run.Median(v))
 		}
-		g = append(g, []string{
+		row := []string{
 			s.Impl.Name, amount(run.Median(v), metric), amount(slices.Min(v), metric), amount(slices.Max(v), metric),
-			ratio, fmt.Sprintf("%.1f", run.Median(s.Values(cores))), s.Lines[0].Wait,
-		})
+			ratio, fmt.Sprintf("%.1f", run.Median(s.Values(cores))), cmp.Or(s.Lines[0].Wait, "-"),
+		}
+		if network {
+			row = append(row, cmp.Or(s.Lines[0].TLS, "-"))
+		}
+		g = append(g, row)
 	}
 	return g
+}
+
+// network says whether an implementation of the case goes over a network and says how: then every row has to.
+func (m Measured) network() bool {
+	return slices.ContainsFunc(m.Series, func(s run.Series) bool {
+		return s.Err == nil && slices.ContainsFunc(s.Lines, func(l result.Line) bool { return l.TLS != "" })
+	})
 }
 
 func judged(verdicts []Verdict) grid {
@@ -60,13 +77,13 @@ func judged(verdicts []Verdict) grid {
 	for _, v := range verdicts {
 		ratio := "-"
 		if v.Outcome != None {
-			ratio = fmt.Sprintf("%.2f", v.Ratio)
+			ratio = v.quantity(v.Ratio)
 		}
 		verdict := string(v.Outcome)
 		if v.Why != "" {
 			verdict += ": " + v.Why
 		}
-		g = append(g, []string{v.Record, fmt.Sprint(v.Size), v.Figure.Ours, v.Figure.Peer, ratio, v.Bound(), verdict})
+		g = append(g, []string{v.Record, fmt.Sprint(v.Size), v.Figure.Ours, cmp.Or(v.Figure.Peer, "-"), ratio, v.Bound(), verdict})
 	}
 	return g
 }
@@ -92,19 +109,21 @@ func (g grid) markdown(w io.Writer) {
 	}
 }
 
-// amount writes rates in thousands or millions, and times in the unit that keeps three digits.
+// amount writes rates in thousands or millions, times and bytes in the unit that keeps three digits.
 func amount(v float64, m plan.Metric) string {
-	scale := func(steps ...string) string {
-		for len(steps) > 1 && v >= 1000 {
-			v, steps = v/1000, steps[1:]
+	scale := func(step float64, steps ...string) string {
+		for len(steps) > 1 && v >= step {
+			v, steps = v/step, steps[1:]
 		}
 		return fmt.Sprintf("%.*f %s", max(0, 2-digits(v)), v, steps[0])
 	}
 	switch m.Unit {
 	case "ns":
-		return scale("ns", "us", "ms", "s")
+		return scale(1000, "ns", "us", "ms", "s")
 	case "msg/s":
-		return scale("/s", "K/s", "M/s", "G/s")
+		return scale(1000, "/s", "K/s", "M/s", "G/s")
+	case "bytes":
+		return scale(1024, "B", "KiB", "MiB", "GiB")
 	}
 	return fmt.Sprintf("%.4g %s", v, m.Unit)
 }

@@ -75,17 +75,25 @@ type Verdict struct {
 	Metric  plan.Metric
 	Record  string // the case and metric as the records name them
 	Size    int
-	Ratio   float64 // ours / the peer's
+	Ratio   float64 // ours / the peer's; ours itself where there is no peer
 	Outcome Outcome
 	Why     string // for Void and None
 }
 
-// Bound is the promise in words: ">= 1.20".
+// Bound is the promise in words: ">= 1.20", "<= 64.0 MiB".
 func (v Verdict) Bound() string {
 	if v.Metric.Higher {
-		return fmt.Sprintf(">= %.2f", v.Figure.Bound)
+		return ">= " + v.quantity(v.Figure.Bound)
 	}
-	return fmt.Sprintf("<= %.2f", v.Figure.Bound)
+	return "<= " + v.quantity(v.Figure.Bound)
+}
+
+// quantity writes a ratio, or an amount where ours is judged alone.
+func (v Verdict) quantity(x float64) string {
+	if v.Figure.Peer == "" {
+		return amount(x, v.Metric)
+	}
+	return fmt.Sprintf("%.2f", x)
 }
 
 // Judge judges the figures whose cases were measured.
@@ -109,6 +117,9 @@ func judge(f plan.Figure, m Measured) Verdict {
 	}
 	ours, haveOurs := m.median(f.Ours, v.Metric)
 	peer, havePeer := m.median(f.Peer, v.Metric)
+	if f.Peer == "" {
+		peer, havePeer = 1, true
+	}
 	switch {
 	case !haveOurs:
 		v.Why = f.Ours + " was not measured"

@@ -3,10 +3,12 @@
 // Package result is the line that every measured program prints: one JSON object for one measurement.
 //
 //	{"name":"skybus","size":64,"mode":"throughput","wait":"spin","msgs_per_s":1.7e7,"bytes_per_s":1.1e9,
-//	 "p50_ns":0,"p99_ns":0,"p999_ns":0,"max_ns":0,"cpu":1.98}
+//	 "p50_ns":0,"p99_ns":0,"p999_ns":0,"max_ns":0,"cpu":1.98,"tls":"off"}
 //
 // In mode "throughput" the quantiles are zero; in mode "latency" they are round trips, and msgs_per_s is
-// how many were made. cpu is the number of cores kept busy.
+// how many were made. In mode "memory" there is no rate, and rss_anon_bytes is what the largest of the measured
+// processes keeps for itself. cpu is the number of cores kept busy. tls is "off" or the protocol's version, and
+// empty where nothing goes over a network.
 package result
 
 import (
@@ -29,6 +31,8 @@ type Line struct {
 	P999        float64 `json:"p999_ns"`
 	Max         float64 `json:"max_ns"`
 	CPU         float64 `json:"cpu"`
+	TLS         string  `json:"tls"`
+	Anon        float64 `json:"rss_anon_bytes"`
 }
 
 // ErrNoResult means that a program ended well but printed no line for what was asked.
@@ -56,6 +60,11 @@ func Parse(output []byte, size int, mode string) (Line, error) {
 // check refuses a line that says nothing, so that no ratio is ever made of it.
 func (l Line) check() error {
 	switch {
+	case l.Mode == "memory":
+		if l.Anon <= 0 {
+			return fmt.Errorf("%s, %d bytes: no memory in the result", l.Name, l.Size)
+		}
+		return nil
 	case l.MsgsPerSec <= 0:
 		return fmt.Errorf("%s, %d bytes: no messages a second in the result", l.Name, l.Size)
 	case l.Mode == "latency" && (l.P50 <= 0 || l.P99 < l.P50):

@@ -45,6 +45,17 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+func TestParseTakesMemoryWithoutARate(t *testing.T) {
+	line := `{"name":"x","size":64,"mode":"memory","tls":"1.3","rss_anon_bytes":4096}`
+	l, err := Parse([]byte(line), 64, "memory")
+	if err != nil || l.Anon != 4096 || l.TLS != "1.3" {
+		t.Errorf("got %+v, %v", l, err)
+	}
+	if l, err := Parse([]byte(strings.Replace(line, "4096", "0", 1)), 64, "memory"); err == nil {
+		t.Errorf("no memory is accepted as %+v", l)
+	}
+}
+
 func TestParseRefusesLatencyWithoutQuantiles(t *testing.T) {
 	line := strings.Replace(good, "throughput", "latency", 1)
 	if _, err := Parse([]byte(line), 64, "latency"); err == nil {

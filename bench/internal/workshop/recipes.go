@@ -17,15 +17,17 @@ import (
 var ErrNotWanted = errors.New("not wanted")
 
 var recipes = map[string]func(context.Context, *Shop) (Program, error){
-	"skybus":   skybus,
-	"ring":     cpp("yardstick", "ring", "", ""),
-	"futexpp":  cpp("yardstick", "futexpp", "", ""),
-	"zeromq":   cpp("peers/zeromq", "zeromq", "zmq.h", "libzmq3-dev", "-lzmq"),
-	"nng":      cpp("peers/nng", "nng", "nng/nng.h", "libnng-dev", "-lnng"),
-	"gosock":   gosock,
-	"shmipc":   shmipc,
-	"aeron":    aeron,
-	"iceoryx2": iceoryx2,
+	"skybus":       skybus,
+	"skybus-relay": skybusRelay,
+	"ring":         cpp("yardstick", "ring", "", ""),
+	"futexpp":      cpp("yardstick", "futexpp", "", ""),
+	"zeromq":       cpp("peers/zeromq", "zeromq", "zmq.h", "libzmq3-dev", "-lzmq"),
+	"nng":          cpp("peers/nng", "nng", "nng/nng.h", "libnng-dev", "-lnng"),
+	"gosock":       gosock,
+	"shmipc":       shmipc,
+	"nats":         nats,
+	"aeron":        aeron,
+	"iceoryx2":     iceoryx2,
 }
 
 // skybus is the product: built from the directory above, or where the caller has it.
@@ -50,6 +52,25 @@ func skybus(ctx context.Context, s *Shop) (Program, error) {
 			return p, fmt.Errorf("run the skybus binary: %w", err)
 		}
 		p.Command, p.Version = []string{path}, "a given binary"
+	}
+	return p, nil
+}
+
+// skybusRelay is the product with the daemon beside it, which is where it looks for one.
+func skybusRelay(ctx context.Context, s *Shop) (Program, error) {
+	p, err := skybus(ctx, s)
+	if err != nil {
+		return p, err
+	}
+	daemon := filepath.Join(filepath.Dir(p.Command[0]), "skybusd")
+	if s.Skybus == "" {
+		s.say("building cmd/skybusd")
+		if _, err := s.run(ctx, filepath.Dir(s.Root), nil, "go", "build", "-o", daemon, "./cmd/skybusd"); err != nil {
+			return p, err
+		}
+	}
+	if _, err := exec.LookPath(daemon); err != nil {
+		return p, fmt.Errorf("run the daemon, which belongs next to the skybus binary: %w", err)
 	}
 	return p, nil
 }
@@ -104,14 +125,36 @@ func gosock(ctx context.Context, s *Shop) (p Program, err error) {
 }
 
 func shmipc(ctx context.Context, s *Shop) (p Program, err error) {
-	binary, dir := s.out("bin", "shmipc"), s.source("peers", "shmipc")
-	s.say("building shmipc-go's program")
-	if _, err := s.run(ctx, dir, nil, "go", "build", "-o", binary, "."); err != nil {
+	if p, err = s.goModule(ctx, "shmipc"); err != nil {
+		return p, err
+	}
+	p.Version, err = find(s.source("peers", "shmipc", "go.mod"), `shmipc-go (v\S+)`)
+	return p, err
+}
+
+func nats(ctx context.Context, s *Shop) (p Program, err error) {
+	if p, err = s.goModule(ctx, "nats"); err != nil {
+		return p, err
+	}
+	mod := s.source("peers", "nats", "go.mod")
+	server, err := find(mod, `nats-server/v2 (v\S+)`)
+	if err != nil {
+		return p, err
+	}
+	client, err := find(mod, `nats\.go (v\S+)`)
+	p.Version = "nats-server " + server + ", nats.go " + client
+	return p, err
+}
+
+// goModule builds a peer that is a module of its own.
+func (s *Shop) goModule(ctx context.Context, name string) (p Program, err error) {
+	binary := s.out("bin", name)
+	s.say("building %s's program", name)
+	if _, err := s.run(ctx, s.source("peers", name), nil, "go", "build", "-o", binary, "."); err != nil {
 		return p, err
 	}
 	p.Command = []string{binary}
-	p.Version, err = find(filepath.Join(dir, "go.mod"), `shmipc-go (v\S+)`)
-	return p, err
+	return p, nil
 }
 
 func aeron(ctx context.Context, s *Shop) (p Program, err error) {

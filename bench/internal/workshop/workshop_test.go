@@ -40,8 +40,30 @@ func TestAMissingPackageIsNamed(t *testing.T) {
 
 func TestWithoutOurs(t *testing.T) {
 	s := &Shop{Skybus: "none", Log: io.Discard}
-	if _, err := s.Get(t.Context(), "skybus"); !errors.Is(err, ErrNotWanted) {
-		t.Errorf("got %v", err)
+	for _, name := range []string{"skybus", "skybus-relay"} {
+		if _, err := s.Get(t.Context(), name); !errors.Is(err, ErrNotWanted) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestADaemonBelongsNextToAGivenBinary(t *testing.T) {
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "skybus")
+	executable := func(path string) {
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	executable(binary)
+	s := &Shop{Root: t.TempDir(), Out: t.TempDir(), Skybus: binary, Log: io.Discard}
+	if _, err := s.Get(t.Context(), "skybus-relay"); err == nil || !strings.Contains(err.Error(), "skybusd") {
+		t.Errorf("without a daemon: %v", err)
+	}
+	executable(filepath.Join(dir, "skybusd"))
+	s = &Shop{Root: s.Root, Out: s.Out, Skybus: binary, Log: io.Discard}
+	if p, err := s.Get(t.Context(), "skybus-relay"); err != nil || !p.Ours || p.Command[0] != binary {
+		t.Errorf("with a daemon: %+v, %v", p, err)
 	}
 }
 
@@ -87,6 +109,7 @@ func TestVersionsAreFoundInTheirFiles(t *testing.T) {
 		"../../peers/aeron/pom.xml":       `<artifactId>aeron-all</artifactId>\s*<version>([^<]+)`,
 		"../../peers/iceoryx2/Cargo.toml": `iceoryx2 = "=([^"]+)"`,
 		"../../peers/shmipc/go.mod":       `shmipc-go (v\S+)`,
+		"../../peers/nats/go.mod":         `nats-server/v2 (v\S+)`,
 	} {
 		if v, err := find(path, pattern); err != nil || v == "" {
 			t.Errorf("%s: %q, %v", path, v, err)

@@ -4,7 +4,7 @@
 // the result line. A program measures one thing and prints one JSON object on one line:
 //
 //	{"name":..,"size":..,"mode":..,"wait":..,"msgs_per_s":..,"bytes_per_s":..,
-//	 "p50_ns":..,"p99_ns":..,"p999_ns":..,"max_ns":..,"cpu":..}
+//	 "p50_ns":..,"p99_ns":..,"p999_ns":..,"max_ns":..,"cpu":..,"tls":..}
 //
 // The clock belongs to the receiver (throughput) or to the side that asks (latency). cpu is the number of
 // cores that both processes kept busy, from start to end.
@@ -56,6 +56,7 @@ struct Options {
 	int cpu[2] = {-1, -1};        // where the first and the second process are pinned
 	bool plain = false;           // the yardstick without its rest, see lane.hpp
 	uint64_t rate = 0;            // round trips a second; 0: as fast as it goes
+	std::string tls;              // for the result line: "off" where a network is used without
 	std::string dir = "/dev/shm"; // where files and sockets of this run live
 };
 
@@ -242,10 +243,10 @@ inline double cpuSeconds() {
 inline void print(const char* name, const Options& o, double perSecond, const Histogram& h, uint64_t since) {
 	double wall = double(now() - since) / 1e9;
 	printf("{\"name\":\"%s\",\"size\":%u,\"mode\":\"%s\",\"wait\":\"%s\",\"msgs_per_s\":%.1f,\"bytes_per_s\":%.1f,"
-	       "\"p50_ns\":%llu,\"p99_ns\":%llu,\"p999_ns\":%llu,\"max_ns\":%llu,\"cpu\":%.2f}\n",
+	       "\"p50_ns\":%llu,\"p99_ns\":%llu,\"p999_ns\":%llu,\"max_ns\":%llu,\"cpu\":%.2f,\"tls\":\"%s\"}\n",
 	       name, o.size, o.latency ? "latency" : "throughput", peer::name(o.wait), perSecond, perSecond * o.size,
 	       (unsigned long long)h.quantile(.5), (unsigned long long)h.quantile(.99),
-	       (unsigned long long)h.quantile(.999), (unsigned long long)h.max(), cpuSeconds() / wall);
+	       (unsigned long long)h.quantile(.999), (unsigned long long)h.max(), cpuSeconds() / wall, o.tls.c_str());
 	fflush(stdout);
 }
 

@@ -3,7 +3,9 @@
 // Gosock is what a Go program does without a bus: messages with a length of 4 bytes in front, over a Unix
 // socket or TCP on loopback, one write a message or through buffers of 64 KiB on both sides.
 //
-//	gosock unix|unix-64k|tcp|tcp-64k --mode throughput|latency --size 64
+//	gosock unix|unix-64k|tcp|tcp-64k|tcp-chain|tls-64k --mode throughput|latency --size 64
+//
+// tcp-chain has two processes more, which pass on what comes; tls-64k is tcp-64k below TLS 1.3.
 //
 // The buffered form is a throughput baseline; in a round trip it flushes after every message. Messages are
 // read where the read buffer has them, so the largest has 64 KiB less its prefix.
@@ -24,21 +26,38 @@ import (
 const (
 	prefix = 4
 	buffer = 64 << 10
+
+	addressVariable = "GOSOCK_ADDRESS" // where the second process connects to
 )
+
+// network is what the net package calls the kind's transport.
+func network(kind string) string {
+	if strings.HasPrefix(kind, "unix") {
+		return "unix"
+	}
+	return "tcp"
+}
+
+func overTLS(kind string) bool { return strings.HasPrefix(kind, "tls") }
 
 func main() {
 	if len(os.Args) < 2 {
-		peer.Die("usage: gosock unix|unix-64k|tcp|tcp-64k [flags]")
+		peer.Die("usage: gosock unix|unix-64k|tcp|tcp-64k|tcp-chain|tls-64k [flags]")
 	}
 	kind := os.Args[1]
 	o := peer.Parse(os.Args[2:])
 	o.Wait = "adaptive" // the runtime polls for a while before its threads sleep
 	if o.Child {
 		peer.EndWithParent()
-		second(kind, o)
-		return
 	}
-	first(kind, o)
+	switch {
+	case o.Role == forwarder:
+		forward()
+	case o.Child:
+		second(kind, o)
+	default:
+		first(kind, o)
+	}
 }
 
 // first listens, starts the second process and measures.
@@ -46,16 +65,27 @@ func first(kind string, o *peer.Options) {
 	dir, err := os.MkdirTemp(o.Dir, "gosock")
 	peer.Must("make a directory", err)
 	defer os.RemoveAll(dir)
-	network, at := "unix", filepath.Join(dir, "s")
-	if strings.HasPrefix(kind, "tcp") {
-		network, at = "tcp", "127.0.0.1:0"
+	at := filepath.Join(dir, "s")
+	if network(kind) == "tcp" {
+		at, o.TLS = "127.0.0.1:0", "off"
 	}
-	l, err := net.Listen(network, at)
+	l, err := net.Listen(network(kind), at)
 	peer.Must("listen", err)
-	peer.Must("tell the address", os.Setenv("GOSOCK_ADDRESS", l.Addr().String()))
-	other := peer.StartSecond(kind)
+	peer.Must("tell the address", os.Setenv(addressVariable, l.Addr().String()))
+	var others []*peer.Second
+	if kind == chain {
+		others = startChain(l.Addr().String())
+	}
+	if overTLS(kind) {
+		o.TLS = "1.3"
+		makeCertificate()
+	}
+	others = append(others, peer.StartSecond(kind))
 	conn, err := l.Accept()
 	peer.Must("accept", err)
+	if overTLS(kind) {
+		conn = secured(conn, true)
+	}
 
 	o.PinThread()
 	var rate float64
@@ -68,18 +98,19 @@ func first(kind string, o *peer.Options) {
 		rate = consume(link, o)
 	}
 	_ = conn.Close()
-	other.Stop()
+	for _, other := range others {
+		other.Stop()
+	}
 	o.Print("go-"+kind, rate, h)
 }
 
 // second connects and sends, or answers.
 func second(kind string, o *peer.Options) {
-	network := "unix"
-	if strings.HasPrefix(kind, "tcp") {
-		network = "tcp"
-	}
-	conn, err := net.Dial(network, os.Getenv("GOSOCK_ADDRESS"))
+	conn, err := net.Dial(network(kind), os.Getenv(addressVariable))
 	peer.Must("dial", err)
+	if overTLS(kind) {
+		conn = secured(conn, false)
+	}
 	o.PinThread()
 	link := open(conn, kind)
 	if o.Latency() {

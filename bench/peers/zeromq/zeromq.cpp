@@ -83,6 +83,7 @@ int main(int argc, char** argv) {
 	std::string transport = argv[1];
 	Options o = peer::parse(argc - 1, argv + 1);
 	o.wait = peer::Wait::park; // its threads sleep in poll
+	if (transport == "tcp") o.tls = "off";
 	std::string pid = std::to_string(getpid());
 	// A port that follows from the pid, below the ephemeral range; a clash is an error of bind, not a wrong figure.
 	std::string address = transport == "tcp" ? "tcp://127.0.0.1:" + std::to_string(20000 + getpid() % 10000)
