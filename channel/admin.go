@@ -433,6 +433,7 @@ func (t *Table) remakeLane(e *laneEntry) error {
 	if e.flags.Load()&laneRemote != 0 {
 		atomic.StoreUint64(&e.prod.epoch, t.newEpoch()) // its numbers begin anew
 		atomic.StoreUint64(&e.cons.consumed, 0)
+		atomic.StoreUint64(&e.cons.again, 0)
 	}
 	seg, err := t.createLane(e, gen, size, 1)
 	if err != nil {

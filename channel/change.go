@@ -175,6 +175,7 @@ type laneSpec struct {
 // A life is how a mirrored lane begins, or goes on where its sequence does not.
 type life struct {
 	epoch uint64
+	begin uint64 // of a mirrored lane: the sequence with which the life began
 	seq   uint64 // of the first record
 	jump  bool   // it does not go on from what was before
 	gap   []byte // payload of a GAP that is the first record, or nil
@@ -211,7 +212,7 @@ func (t *Table) makeLane(p Pair, spec laneSpec) (uint32, error) {
 	if spec.begin == nil {
 		spec.begin = &life{epoch: e.prod.epoch, seq: 1}
 	}
-	e.prod.epoch = spec.begin.epoch
+	e.prod.epoch, e.prod.begin = spec.begin.epoch, spec.begin.begin
 	step("table.making")
 	e.state.Store(laneMaking)
 	seg, err := t.createGeneration(e, 1, max(size, spec.ring), *spec.begin)
@@ -285,11 +286,24 @@ func (t *Table) allocateEntry(n uint32) error {
 // createLane makes the segment of generation gen, whose ring goes on with seq,
 // and accounts for it.
 func (t *Table) createLane(e *laneEntry, gen uint32, size, seq uint64) (*shm.Segment, error) {
-	return t.createGeneration(e, gen, size, life{epoch: atomic.LoadUint64(&e.prod.epoch), seq: seq})
+	return t.createGeneration(e, gen, size, e.life(seq))
+}
+
+// life is that of the lane, which goes on with seq.
+func (e *laneEntry) life(seq uint64) life {
+	return life{epoch: atomic.LoadUint64(&e.prod.epoch), begin: atomic.LoadUint64(&e.prod.begin), seq: seq}
+}
+
+// noteLife copies into the entry what the last segment says of the lane's life:
+// when the lane has no segment the entry is all there is.
+func (e *laneEntry) noteLife(epoch, begin uint64) {
+	step("relay.epoch")
+	atomic.StoreUint64(&e.prod.begin, begin)
+	atomic.StoreUint64(&e.prod.epoch, epoch)
 }
 
 func (t *Table) createGeneration(e *laneEntry, gen uint32, size uint64, l life) (*shm.Segment, error) {
-	body := laneBody{key: t.key, src: e.src, dst: e.dst, gen: gen, capacity: size, firstSeq: l.seq, epoch: l.epoch}
+	body := laneBody{key: t.key, src: e.src, dst: e.dst, gen: gen, capacity: size, firstSeq: l.seq, epoch: l.epoch, begin: l.begin}
 	if l.jump {
 		body.jump = 1
 	}
@@ -300,7 +314,7 @@ func (t *Table) createGeneration(e *laneEntry, gen uint32, size uint64, l life) 
 		Init: func(mem []byte) {
 			if r, err := regionOf(mem); err == nil {
 				r.Format(l.seq)
-				l.begin(r)
+				l.writeGap(r)
 			}
 		},
 	})

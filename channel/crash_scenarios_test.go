@@ -109,7 +109,7 @@ func strayGeneration(w *world) {
 	knownReader(w)
 	w.send(20)
 	fatal(w.t.change(func() error {
-		next, err := w.s.make(16384)
+		next, err := w.s.make(16384, nil)
 		w.t.pool.put(next.seg)
 		return err
 	}))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"sync/atomic"
 	"time"
 )
 
@@ -50,7 +49,8 @@ func (s *Sender) reopen(l *life) error {
 		}
 		if idle || !s.t.exists(s.e, gen) { // else made by an attempt that could not open it
 			if l == nil {
-				l = &life{epoch: atomic.LoadUint64(&s.e.prod.epoch), seq: seq}
+				same := s.e.life(seq)
+				l = &same
 			}
 			if err := s.makeAgain(gen, *l); err != nil {
 				return err

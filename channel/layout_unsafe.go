@@ -159,7 +159,8 @@ type producerCounters struct {
 	grown     uint64
 	active    int64  // Unix nanoseconds; coarse while the lane is busy
 	epoch     uint64 // of a remote or mirrored lane: its life, which the host of its source names
-	_         [64]byte
+	begin     uint64 // of a mirrored lane: the sequence with which this life began here
+	_         [56]byte
 }
 
 // consumerCounters are the consumer's.
@@ -171,7 +172,8 @@ type consumerCounters struct {
 	discarded   uint64
 	wakes       uint64 // times that a producer waiting for room had to be woken
 	consumed    uint64 // of a remote lane: the last sequence known to be consumed at the far side
-	_           [80]byte
+	again       uint64 // of a remote lane: what is sent up to this sequence may have been handled before
+	_           [72]byte
 }
 
 // inboxBody is the immutable part of an inbox.
@@ -202,8 +204,9 @@ type laneBody struct {
 	capacity uint64 // of the ring
 	firstSeq uint64 // sequence of its first record
 	epoch    uint64 // of a remote or mirrored lane
-	jump     uint32 // 1: it does not go on from the generation before; its first record is a GAP
-	_        [52]byte
+	begin    uint64 // of a mirrored lane: the sequence with which this life began here
+	jump     uint32 // 1: its sequence does not go on from the generation before
+	_        [44]byte
 }
 
 // laneProducer is the producer's line of a lane segment, behind the ring's mark.

@@ -102,7 +102,7 @@ var mutants = []mutant{
 		"TestKilledAtEveryStep/reopen-retired",
 	}, {
 		"a new lane is live before it has a file", "channel/change.go",
-		"seg, err := t.createLane(e, 1, size, 1)", "e.state.Store(laneLive)" + andThen,
+		"seg, err := t.createGeneration(e, 1, max(size, spec.ring), *spec.begin)", "e.state.Store(laneLive)" + andThen,
 		"TestKilledAtEveryStep/slot-reuse",
 	}, {
 		"a lane that went on is taken for one that is gone", "channel/lane.go",

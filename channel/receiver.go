@@ -135,7 +135,7 @@ func (r *Receiver) fail(err error) error {
 // recs, and returns how many remain.
 func (r *Receiver) discard(recs []ring.Record) (int, error) {
 	mark := r.e.discard.Load()
-	if recs[0].Seq > mark {
+	if recs[0].Seq > mark || mark == 0 {
 		return len(recs), nil
 	}
 	n := 0

@@ -81,8 +81,8 @@ func (t *Table) takeSlots(p Pair, flags uint32) (slot, back uint32, err error) {
 	return slot, back, err
 }
 
-// begin writes the GAP that a life begins with into its new ring.
-func (l *life) begin(r ring.Region) {
+// writeGap writes the GAP that a life begins with into its new ring.
+func (l *life) writeGap(r ring.Region) {
 	if l.gap == nil {
 		return
 	}
@@ -177,6 +177,7 @@ func (t *Table) turnFree(e *laneEntry, remote bool) error {
 	if remote {
 		atomic.StoreUint64(&e.prod.epoch, t.newEpoch())
 		atomic.StoreUint64(&e.cons.consumed, 0)
+		atomic.StoreUint64(&e.cons.again, 0)
 		e.back = slot
 		e.flags.Or(laneRemote)
 	} else {
@@ -368,8 +369,8 @@ func (r *Relay) rerouteLane(e *laneEntry, let func(p Pair)) error {
 			return nil
 		case remote: // ours to give
 			return t.turnFree(e, false)
-		case mirror && from:
-			return fmt.Errorf("lane %s: both its ends are on other hosts", t.FormatPair(p))
+		case mirror && from: // both ends are elsewhere now: what is in it stays for whoever reads it here
+			return nil
 		}
 		if err := t.turn(e, true); err != nil {
 			return err

@@ -459,7 +459,8 @@ func (s *Sender) grow(size uint64) error {
 func (s *Sender) make(size uint64, l *life) (segment, error) {
 	gen := s.at.gen + 1
 	if l == nil {
-		l = &life{epoch: atomic.LoadUint64(&s.e.prod.epoch), seq: s.tx.NextSeq()}
+		same := s.e.life(s.tx.NextSeq())
+		l = &same
 	}
 	s.t.removeSegment(s.e, gen) // the stray of a producer that died here
 	seg, err := s.t.createGeneration(s.e, gen, size, *l)

@@ -101,6 +101,24 @@ func (s *Source) Confirm(seq uint64) {
 	}
 }
 
+// Again notes that the far side has lost what was taken so far, and Doubtful
+// returns up to which sequence that was. It outlives the relay's process.
+func (s *Source) Again() error {
+	if s.r == nil || s.r.rx == nil {
+		return nil
+	}
+	seq, err := s.r.rx.Shown()
+	if err == nil && seq > s.Doubtful() {
+		step("relay.again")
+		atomic.StoreUint64(&s.e.cons.again, seq)
+	}
+	return damage(err)
+}
+
+// Doubtful returns the sequence up to which records may have been handled at the
+// far side although it does not know them.
+func (s *Source) Doubtful() uint64 { return atomic.LoadUint64(&s.e.cons.again) }
+
 // Ready reports whether Take would find something.
 func (s *Source) Ready() bool {
 	if s.r == nil || s.r.rx == nil {
@@ -115,13 +133,14 @@ func (s *Source) Take(recs []ring.Record, maxBytes uint64) (int, error) {
 	if err := s.open(); err != nil || s.r == nil {
 		return 0, err
 	}
+	gen := s.r.at.gen
 	n, err := s.r.take(recs, maxBytes, false)
+	if s.r.at.gen != gen { // all that was before is released
+		s.sent = s.sent[:0]
+	}
 	if err == nil && n > 0 {
 		s.sent = append(s.sent, sent{recs[n-1].Seq, recs[n-1].End()})
 		s.r.Count(recs[:n])
-	}
-	if n == 0 && s.r.rx == nil { // its end: it was given back
-		s.sent = s.sent[:0]
 	}
 	return n, err
 }
@@ -202,7 +221,8 @@ func (r *Relay) sink(e *laneEntry) (*Sink, error) {
 	}
 	k := &Sink{s: s, e: e, slot: e.back % MaxInboxLanes}
 	if s.at.seg != nil { // the daemon may have died before it noted this
-		atomic.StoreUint64(&e.prod.epoch, k.Epoch())
+		body := bodyOf[laneBody](s.at.seg.Body())
+		e.noteLife(body.epoch, body.begin)
 	}
 	return k, nil
 }
@@ -262,10 +282,11 @@ func (r *Relay) MakeSink(p Pair, epoch, seq, size uint64, gap []byte) (*Sink, er
 }
 
 func newLife(epoch, seq uint64, gap []byte) life {
+	l := life{epoch: epoch, begin: seq, seq: seq, gap: gap, jump: true}
 	if gap != nil {
-		seq--
+		l.seq--
 	}
-	return life{epoch: epoch, seq: seq, gap: gap, jump: true}
+	return l
 }
 
 // mirrorSize returns the ring that a mirrored lane gets whose origin has one of
@@ -279,6 +300,11 @@ func (t *Table) mirrorSize(size uint64) uint64 {
 func (k *Sink) Renew(epoch, seq uint64, gap []byte) error {
 	s := k.s
 	l := newLife(epoch, seq, gap)
+	if epoch == k.Epoch() {
+		l.begin = atomic.LoadUint64(&s.e.prod.begin)
+	} else {
+		s.e.discard.Store(0) // it is a number of the life before
+	}
 	if s.at.seg == nil {
 		if err := s.reopen(&l); err != nil {
 			return err
@@ -302,8 +328,7 @@ func (k *Sink) Renew(epoch, seq uint64, gap []byte) error {
 			return err
 		}
 	}
-	step("relay.epoch")
-	atomic.StoreUint64(&s.e.prod.epoch, epoch)
+	s.e.noteLife(epoch, l.begin)
 	return nil
 }
 
@@ -315,6 +340,10 @@ func (k *Sink) Epoch() uint64 {
 	return bodyOf[laneBody](k.s.at.seg.Body()).epoch
 }
 
+// Fresh reports whether nothing of the lane's life has been stored yet: its origin
+// may not know that this host had lost what it had of it before.
+func (k *Sink) Fresh() bool { return k.s.tx.NextSeq() == atomic.LoadUint64(&k.e.prod.begin) }
+
 // Slot is the bit that Relay.News tells of when the reader has released something.
 func (k *Sink) Slot() uint32 { return k.slot }
 
@@ -325,35 +354,51 @@ func (k *Sink) Stored() uint64 { return k.s.tx.NextSeq() - 1 }
 // released, 0 while it is in an earlier life.
 func (k *Sink) Consumed() (uint64, error) {
 	s := k.s
-	if s.at.seg == nil {
-		return s.tx.NextSeq() - 1, nil // given back: it was empty
-	}
-	gen := k.e.gen.Load()
-	if gen >= s.at.gen {
-		k.forget()
-		seq, err := ring.Released(s.at.ring)
-		return seq - 1, damage(err)
-	}
-	for k.old.seg == nil || k.old.gen < gen {
-		k.forget()
-		old, err := s.t.openSegment(k.e, gen)
-		if errors.Is(err, fs.ErrNotExist) { // just unlinked
-			if gen++; gen == s.at.gen {
-				seq, err := ring.Released(s.at.ring)
-				return seq - 1, damage(err)
-			}
+	for tries := 0; ; tries++ {
+		gen := k.e.gen.Load()
+		if s.at.seg != nil && gen >= s.at.gen {
+			k.forget()
+			return before(s.at)
+		}
+		if s.at.seg == nil && k.e.state.Load() == laneIdle {
+			k.forget()
+			return s.tx.NextSeq() - 1, nil // it was empty when it retired
+		}
+		err := k.lookBack(gen)
+		if errors.Is(err, fs.ErrNotExist) && tries < 3 { // the reader has just gone on
 			continue
 		}
 		if err != nil {
 			return 0, err
 		}
+		if bodyOf[laneBody](k.old.seg.Body()).epoch != k.Epoch() {
+			return 0, nil
+		}
+		return before(k.old)
+	}
+}
+
+// before returns the sequence before the first that is not released.
+func before(s segment) (uint64, error) {
+	seq, err := ring.Released(s.ring)
+	return seq - 1, damage(err)
+}
+
+// lookBack opens the generation that the reader is in. It may have unlinked gen
+// already, and not said so.
+func (k *Sink) lookBack(gen uint32) error {
+	if k.old.seg != nil && (k.old.gen == gen || k.old.gen == gen+1) && k.old.seg.Named() {
+		return nil
+	}
+	k.forget()
+	old, err := k.s.t.openSegment(k.e, gen)
+	if errors.Is(err, fs.ErrNotExist) {
+		old, err = k.s.t.openSegment(k.e, gen+1)
+	}
+	if err == nil {
 		k.old = old
 	}
-	if bodyOf[laneBody](k.old.seg.Body()).epoch != k.Epoch() {
-		return 0, nil
-	}
-	seq, err := ring.Released(k.old.ring)
-	return seq - 1, damage(err)
+	return err
 }
 
 func (k *Sink) forget() {
@@ -372,20 +417,24 @@ func (k *Sink) Space() (free, size uint64) {
 	return s.tx.Size() - s.tx.Used(), s.tx.Size()
 }
 
-// Grow goes on in a ring in which records of n bytes are at most a quarter, and
-// that is larger than the present one. Errors: ErrTooBig, ErrBudget.
+// Grow goes on in a larger ring: in one of which a record of n bytes takes at
+// most a quarter or, if n is 0, in the next larger one that the domain allows a
+// full lane. Errors: ErrTooBig, ErrBudget.
 func (k *Sink) Grow(n int) error {
 	s := k.s
-	size := max(ring.SizeFor(n, 4*s.tx.Size()), 4*ring.RecordSize(n))
-	if n == 0 {
-		size = min(4*s.tx.Size(), max(s.t.st.growBytes.Load(), s.tx.Size()))
+	if s.at.seg == nil {
+		if err := s.reopen(nil); err != nil {
+			return err
+		}
 	}
-	size = ring.SizeFor(0, min(size, ring.MaxSize))
-	switch {
-	case size <= s.tx.Size():
+	most := uint64(ring.MaxSize)
+	size := ring.SizeFor(0, 4*ring.RecordSize(n))
+	if n == 0 {
+		most = s.t.st.growBytes.Load()
+		size = 4 * s.tx.Size()
+	}
+	if size = min(size, most); size <= s.tx.Size() {
 		return fmt.Errorf("lane %s: %w: a ring of %d bytes is as large as it gets", s.t.FormatPair(s.pair), ErrTooBig, s.tx.Size())
-	case s.at.seg == nil:
-		return s.reopen(nil)
 	}
 	return s.grow(size)
 }

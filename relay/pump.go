@@ -210,6 +210,10 @@ func (d *Daemon) poll(l *lane) (ready, stays bool) {
 // addLane takes up a lane to another host.
 func (d *Daemon) addLane(rl channel.RelayLane) {
 	source, err := d.relay.Source(rl.Pair)
+	if errors.Is(err, channel.ErrNoRoute) {
+		d.relay.Cool(rl.Slot) // it is being made, or its maker died: upkeep looks again
+		return
+	}
 	if err != nil {
 		d.log.Error("a lane cannot be read", "lane", d.c.Table.FormatPair(rl.Pair), "error", err.Error())
 		d.relay.Cool(rl.Slot)
@@ -297,17 +301,23 @@ func (d *Daemon) upkeep(now time.Time) {
 		c.flush()
 	}
 	d.mu.Lock()
-	var list []inboundLane
+	lists := map[*conn][]*link.Inbound{}
 	for _, i := range d.inbound {
-		list = append(list, i)
+		lists[i.c] = append(lists[i.c], i.in)
 	}
 	d.mu.Unlock()
-	for _, i := range list {
-		i.c.mu.Lock()
-		if k, ok := i.in.Sink().(*channel.Sink); ok && i.c.sess != nil {
-			k.GiveBack(now)
+	for c, list := range lists {
+		c.mu.Lock()
+		if c.sess != nil {
+			for _, in := range list {
+				if k, ok := in.Sink().(*channel.Sink); ok {
+					k.GiveBack(now)
+				}
+			}
+			c.sess.Sweep(d.now())
 		}
-		i.c.mu.Unlock()
+		c.mu.Unlock()
+		c.flush()
 	}
 }
 

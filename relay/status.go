@@ -5,9 +5,11 @@ package relay
 import (
 	"bufio"
 	"cmp"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"net"
 	"os"
@@ -201,6 +203,14 @@ func (c *conn) status() (Link, []Hop) {
 		hops = append(hops, h)
 	}
 	return l, hops
+}
+
+// ConnectionOf returns which of a number of connections to a host carries the lane
+// p: always the same one (L10).
+func ConnectionOf(p channel.Pair, connections int) int {
+	h := fnv.New32a()
+	_ = binary.Write(h, binary.LittleEndian, [2]uint32{uint32(p.Src), uint32(p.Dst)})
+	return int(h.Sum32() % uint32(connections))
 }
 
 // Ask puts a question to the daemon of the domain in folder dir: "status",

@@ -3,6 +3,7 @@
 package ring
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"github.com/skybus-io/skybus/internal/invariant"
@@ -228,6 +229,28 @@ func (x *Rx) Restart() {
 	x.pos = x.released
 	x.seq = atomic.LoadUint64(x.r.seq(x.pos)) // the header at released is never overwritten (R3)
 }
+
+// Shown returns the sequence of the last record that was taken, in this process or
+// one before, and is not released; or the one before the first, if there is none.
+func (x *Rx) Shown() (seq uint64, err error) {
+	end := max(x.claimed, x.redel)
+	seq = atomic.LoadUint64(x.r.seq(x.released)) - 1
+	_, err = walk(x.r, x.released, func(pos, at uint64, h header) error {
+		if pos >= end {
+			return errStop
+		}
+		if h.flags&flagPad == 0 {
+			seq = at
+		}
+		return nil
+	})
+	if err == errStop { //nolint:errorlint // made here
+		err = nil
+	}
+	return seq, err
+}
+
+var errStop = errors.New("stop")
 
 // start returns the position of rec's header.
 func (x *Rx) start(rec *Record) uint64 { return rec.end - uint64(rec.adv) }

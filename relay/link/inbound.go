@@ -41,6 +41,7 @@ type Inbound struct {
 	largest  bool // the ring does not grow any more
 	dirty    bool // in the session's list of those that owe an ACK
 	since    int64
+	told     uint64 // consumed, in the last ACK
 	messages int    // since the last ACK
 	bytes    uint64 // likewise
 }
@@ -120,7 +121,7 @@ func (s *Session) takeUp(in *Inbound, o *wire.Open) (unknown bool, err error) {
 		return false, err
 	}
 	var gap *wire.Gap
-	if o.First > o.Consumed+1 { // released there, and not known to be consumed here
+	if o.First-1 > o.Consumed { // released there, and not known to be consumed here
 		gap = &wire.Gap{Epoch: o.Epoch, From: o.Consumed + 1, To: o.First - 1, Reason: ReasonFarLost, Text: "this host has lost its memory"}
 	}
 	switch {
@@ -132,10 +133,10 @@ func (s *Session) takeUp(in *Inbound, o *wire.Open) (unknown bool, err error) {
 		return false, nil
 	case sink.Epoch() == o.Epoch:
 		in.sink = sink
-		return false, nil
+		return sink.Fresh(), nil // the origin may have died before it knew
 	}
-	if before := sink.Stored(); before > 0 { // L11
-		gap = &wire.Gap{Epoch: sink.Epoch(), From: before + 1, Reason: ReasonNewLife, Text: "the lane began anew at its origin"}
+	if last := sink.Epoch(); last != 0 { // L11; 0 is that of a lane which no relay has written yet
+		gap = &wire.Gap{Epoch: last, From: sink.Stored() + 1, Reason: ReasonNewLife, Text: "the lane began anew at its origin"}
 	}
 	if err := sink.Renew(o.Epoch, o.First, s.lost(in, gap)); err != nil {
 		sink.Close()
@@ -173,7 +174,11 @@ func (s *Session) state(in *Inbound) (wire.State, error) {
 	if keep := size/4 + ring.HeaderSize; free > keep && in.part == nil {
 		in.granted = max(in.granted, in.received+free-keep)
 	}
-	return wire.State{Epoch: in.epoch, Stored: in.stored, Consumed: min(consumed, in.stored), Credit: in.granted, Largest: uint32(size / 4)}, err
+	in.told = consumed
+	if consumed > in.stored { // a GAP has number 0, and nobody has taken it
+		consumed = 0
+	}
+	return wire.State{Epoch: in.epoch, Stored: in.stored, Consumed: consumed, Credit: in.granted, Largest: uint32(size / 4)}, err
 }
 
 func (s *Session) onData(in *Inbound, body []byte, now int64) error {
@@ -223,6 +228,8 @@ func (s *Session) expect(in *Inbound, seq uint64, n int) (fresh bool, err error)
 		return false, nil
 	case seq != in.stored+1:
 		return false, protocolf("%v -> %v: record %d after %d", in.Src, in.Dst, seq, in.stored)
+	case uint64(n) > uint64(s.cfg.Hello.MaxRecord): // L8
+		return false, protocolf("%v -> %v: record %d of %d bytes, the most is %d", in.Src, in.Dst, seq, n, s.cfg.Hello.MaxRecord)
 	case in.received+ring.RecordSize(n) > in.granted:
 		return false, protocolf("%v -> %v: record %d of %d bytes is beyond the credit of %d", in.Src, in.Dst, seq, n, in.granted)
 	}
@@ -250,6 +257,16 @@ func (s *Session) owe(in *Inbound, now int64) {
 		s.due = true
 	}
 	s.ackAt = min(s.ackAt, in.since+AckAfter)
+}
+
+// Sweep looks at all lanes whose readers may have died before they told what they
+// had released.
+func (s *Session) Sweep(now int64) {
+	for _, in := range s.inbound {
+		if consumed, err := in.sink.Consumed(); err != nil || consumed != in.told {
+			s.owe(in, now)
+		}
+	}
 }
 
 // Touch tells that the lane's reader has released something.

@@ -43,6 +43,8 @@ type Source interface {
 	Next() uint64
 	Consumed() uint64
 	Confirm(seq uint64)
+	Again() error
+	Doubtful() uint64
 	Ready() bool
 	Take(recs []ring.Record, maxBytes uint64) (int, error)
 	Release(seq uint64)
@@ -53,6 +55,7 @@ type Source interface {
 type Sink interface {
 	Epoch() uint64
 	Stored() uint64
+	Fresh() bool
 	Consumed() (uint64, error)
 	Space() (free, size uint64)
 	Renew(epoch, seq uint64, gap []byte) error
@@ -99,7 +102,7 @@ type Host interface {
 type Config struct {
 	Hello     wire.Hello // ours
 	Direct    bool       // large payloads are not copied: Out refers to the lane's memory
-	InFlight  uint64     // record bytes that are sent and not stored, at most; 0 is no limit
+	InFlight  uint64     // record bytes that are sent and not stored, from which on no record is begun; 0 is no limit
 	Handshake int64      // nanoseconds until the peer's HELLO has come
 }
 

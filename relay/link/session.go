@@ -14,6 +14,10 @@ import (
 // maxOut is how much is gathered before it is written, in bytes.
 const maxOut = 64 << 10
 
+// maxControl is how much of what the peer has asked for may wait until it reads, in
+// bytes: more than the answers to all streams that there can be.
+const maxControl = 32 << 20
+
 // A Session is one connection, seen from one side. Its methods belong to one
 // goroutine at a time.
 type Session struct {
@@ -90,6 +94,9 @@ func (s *Session) Input(b []byte, now int64) (n int, err error) {
 		}
 		if err := s.frame(&h, b[n+wire.HeaderSize:end], now); err != nil {
 			return n, s.fail(err)
+		}
+		if len(s.control) > maxControl {
+			return n, s.fail(fmt.Errorf("%w: the other side does not read the answers to what it asks", ErrOver))
 		}
 		n = end
 	}
@@ -172,7 +179,7 @@ func (s *Session) frame(h *wire.Header, body []byte, now int64) error {
 
 // first takes the frame that comes first: HELLO, or a refusal.
 func (s *Session) first(h *wire.Header, body []byte) error {
-	if h.Type == wire.TypeRefuse || h.Type == wire.TypeBye {
+	if (h.Type == wire.TypeRefuse || h.Type == wire.TypeBye) && h.Stream == 0 {
 		return s.onNotice(h, body)
 	}
 	if h.Type != wire.TypeHello {
@@ -230,6 +237,9 @@ func (s *Session) onNotice(h *wire.Header, body []byte) error {
 	if err != nil {
 		return err
 	}
+	if h.Stream > s.numbers {
+		return protocolf("%v frame of stream %d, which was never opened", h.Type, h.Stream)
+	}
 	if h.Stream != 0 {
 		if st := s.streams[h.Stream]; st != nil {
 			s.forget(st)
@@ -273,10 +283,12 @@ func (s *Session) toFarSide(in *Inbound, h *wire.Header, body []byte, now int64)
 		return s.onWant(in, body, now)
 	case wire.TypeClose:
 		epoch, err := wire.ParseClose(body)
-		if err == nil && epoch == in.epoch {
-			s.drop(in)
+		if err != nil || epoch != in.epoch {
+			s.stats.Stale++
+			return err
 		}
-		return err
+		s.drop(in)
+		return nil
 	}
 	return protocolf("%v frame of stream %d", h.Type, h.Stream)
 }
@@ -296,7 +308,7 @@ func (s *Session) Output(o *Out, now int64) {
 		o.Done()
 		return
 	}
-	for n := len(s.active); n > 0 && len(s.active) > 0 && o.Bytes < maxOut; {
+	for n := len(s.active); n > 0 && len(s.active) > 0 && o.Bytes < maxOut && s.err == nil; {
 		if s.turn >= len(s.active) {
 			s.turn = 0
 		}
@@ -305,7 +317,8 @@ func (s *Session) Output(o *Out, now int64) {
 			s.send(st, o)
 		}
 		if st.closed || !s.goesOn(st) {
-			if st.queued = false; !st.closed && !st.stalled && s.congested() {
+			if st.queued = false; !st.closed && !st.stalled && s.congested() && st.more() {
+				st.parked = true
 				s.parked = append(s.parked, st)
 			}
 			s.active = append(s.active[:s.turn], s.active[s.turn+1:]...)
@@ -326,7 +339,7 @@ func (s *Session) Output(o *Out, now int64) {
 
 // goesOn reports whether st has more to send at once.
 func (s *Session) goesOn(st *Stream) bool {
-	return !st.stalled && !s.congested() && (len(st.recs) > 0 || st.source.Ready())
+	return !st.stalled && !s.congested() && st.more()
 }
 
 // congested reports whether the link has as much in flight as it may.
@@ -367,8 +380,10 @@ func (s *Session) Tick(now int64) (next int64, err error) {
 		return math.MaxInt64, s.err
 	case !s.up && s.cfg.Handshake > 0 && now-s.began >= s.cfg.Handshake:
 		return 0, s.fail(fmt.Errorf("%w: no HELLO within %d ms", ErrOver, s.cfg.Handshake/1e6))
+	case !s.up && s.cfg.Handshake > 0:
+		return s.began + s.cfg.Handshake, nil
 	case !s.up:
-		return s.began + max(s.cfg.Handshake, PingEvery), nil
+		return math.MaxInt64, nil
 	case now-s.lastIn >= DeadAfter: // L16
 		return 0, s.fail(fmt.Errorf("%w: nothing was heard for %d ms", ErrOver, (now-s.lastIn)/1e6))
 	}

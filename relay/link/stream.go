@@ -21,7 +21,7 @@ type Stream struct {
 
 	flowing bool // RESUME has come
 	closed  bool
-	resent  bool   // the far side had lost the lane: what it may have had is flagged (L13)
+	again   uint64 // up to this sequence the far side may have had what is sent, and lost it (L13)
 	sent    uint64 // last sequence sent
 	stored  uint64 // as acknowledged
 	free    uint64 // up to which the origin may let go
@@ -30,6 +30,7 @@ type Stream struct {
 	largest uint64
 	wanted  bool // WANT was sent for the record at hand
 	stalled bool // the last turn ended for want of credit
+	parked  bool // it waits until less is in flight
 
 	recs    []ring.Record // taken and not yet sent
 	buf     []ring.Record
@@ -50,12 +51,14 @@ func (st *Stream) Flowing() bool { return st.flowing && !st.closed }
 
 // Stalled reports whether something waits for the far side to make room, or to
 // take the stream. Then Host.Woken, or Refused, tells when that is over.
-func (st *Stream) Stalled() bool { return st.stalled || !st.flowing && !st.closed }
+func (st *Stream) Stalled() bool { return st.stalled || st.parked || !st.flowing && !st.closed }
 
 // Ready reports whether there is something to send and credit for it.
 func (st *Stream) Ready() bool {
-	return st.Flowing() && !st.stalled && (len(st.recs) > 0 || st.source.Ready())
+	return st.Flowing() && !st.stalled && !st.parked && st.more()
 }
+
+func (st *Stream) more() bool { return len(st.recs) > 0 || st.source.Ready() }
 
 // Open begins a stream from source; the far side's host has dst.
 func (s *Session) Open(source Source, src, dst addr.Addr, priority uint8, release Release) *Stream {
@@ -97,11 +100,12 @@ func (s *Session) forget(st *Stream) {
 	}
 	st.flight = nil
 	delete(s.streams, st.num)
+	s.unpark()
 }
 
 // Wake has the session look whether st has something to send.
 func (s *Session) Wake(st *Stream) {
-	if st.flowing && !st.closed && !st.queued {
+	if st.flowing && !st.closed && !st.queued && !st.parked {
 		st.queued = true
 		s.active = append(s.active, st)
 	}
@@ -115,11 +119,18 @@ func (s *Session) onResume(st *Stream, state *wire.State, unknown bool) error {
 		s.stats.Stale++
 		return nil
 	}
-	st.flowing, st.resent = true, unknown
+	if unknown {
+		if err := st.source.Again(); err != nil {
+			s.host.Refused(st, wire.Notice{Code: wire.CodeDamaged, Text: err.Error()})
+			s.Shut(st)
+			return nil
+		}
+	}
+	st.flowing, st.again = true, st.source.Doubtful()
 	st.credit, st.largest = state.Credit, uint64(state.Largest)
 	first := st.source.First()
 	st.sent = state.Stored
-	if first > st.sent+1 { // discarded while no daemon ran (L14), or the route led elsewhere meanwhile
+	if first-1 > st.sent { // discarded while no daemon ran (L14), or the route led elsewhere meanwhile
 		g := wire.Gap{Epoch: st.epoch, From: st.sent + 1, To: first - 1, Reason: ReasonDiscarded, Text: "discarded at the origin"}
 		if st.source.Consumed() >= first-1 {
 			g.Reason, g.Text = ReasonElsewhere, "consumed by another host"
@@ -153,17 +164,27 @@ func (s *Session) onAck(st *Stream, state *wire.State) error {
 	st.credit, st.largest = max(st.credit, state.Credit), uint64(state.Largest)
 	s.confirm(st, state)
 	if st.stalled {
-		st.stalled = false
+		st.stalled, st.wanted = false, false
 		s.Wake(st)
 		s.host.Woken(st)
 	}
-	if len(s.parked) > 0 && !s.congested() {
-		for _, st := range s.parked {
-			s.Wake(st)
-		}
-		s.parked = s.parked[:0]
-	}
+	s.unpark()
 	return nil
+}
+
+// unpark has the streams go on that waited until less was in flight.
+func (s *Session) unpark() {
+	if len(s.parked) == 0 || s.congested() || s.err != nil {
+		return
+	}
+	for _, st := range s.parked {
+		if st.parked = false; !st.closed {
+			s.Wake(st)
+			s.host.Woken(st)
+		}
+	}
+	clear(s.parked)
+	s.parked = s.parked[:0]
 }
 
 // confirm lets go what the far side has (L5).
@@ -209,6 +230,9 @@ func (s *Session) next(st *Stream) *ring.Record {
 			return nil
 		}
 		if n == 0 {
+			if end := st.source.Next(); st.sent >= end { // it would pass over what is yet to come
+				_ = s.fail(protocolf("%v -> %v: %d records are stored, of %d that there are", st.Src, st.Dst, st.sent, end-1))
+			}
 			return nil
 		}
 		st.recs = st.buf[:n]
@@ -250,19 +274,22 @@ func (s *Session) mayGo(st *Stream, rec *ring.Record) bool {
 	case st.off > 0: // it has begun
 		return true
 	case uint64(len(rec.Data)) > uint64(s.peer.MaxRecord):
-		if err := s.host.Undeliverable(st, rec); err != nil {
-			st.stalled = true
+		if err := s.host.Undeliverable(st, rec); err != nil { // as with a lane that cannot be read, it is up to the host to try again
+			s.host.Refused(st, wire.Notice{Code: wire.CodeTooBig, Text: err.Error()})
+			s.Shut(st)
 			return false
 		}
 		s.gap(st, &wire.Gap{Epoch: st.epoch, From: rec.Seq, To: rec.Seq, Reason: ReasonTooBig, Text: "larger than the far side takes"})
 		return false
-	case size <= st.credit-st.used && (s.cfg.InFlight == 0 || s.stats.InFlight == 0 || s.stats.InFlight+size <= s.cfg.InFlight):
+	case s.congested():
+		return false
+	case size <= min(st.credit-st.used, 2*st.largest): // L8: no ring takes more than its half
 		return true
 	}
 	if !st.stalled {
 		s.stats.Stalls++
 	}
-	if st.stalled = size > st.credit-st.used; st.stalled && size > st.largest && !st.wanted {
+	if st.stalled = true; size > st.largest && !st.wanted {
 		st.wanted = true
 		s.control = wire.AppendWant(s.control, st.num, st.epoch, uint32(len(rec.Data)))
 	}
@@ -336,7 +363,7 @@ func (s *Session) payload(p []byte, o *Out) {
 // have handled it before, because that side has lost its memory (L13) or because the
 // sender said so.
 func (st *Stream) flags(rec *ring.Record) uint8 {
-	if st.resent && rec.Redelivered || rec.Flags&ring.FlagRedel != 0 {
+	if rec.Seq <= st.again || rec.Flags&ring.FlagRedel != 0 {
 		return wire.FlagRedelivered
 	}
 	return 0
