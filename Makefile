@@ -19,7 +19,7 @@ TESTED := . $(patsubst %/go.mod,%,$(sort $(wildcard */go.mod)))
 # The packages whose stores are crash sites, and the build tag that compiles the
 # step hooks and the invariants into them.
 STEPS_TAG := skybus_steps
-STEPS_PACKAGES := ./ring ./shm ./channel .
+STEPS_PACKAGES := ./ring ./shm ./channel ./route .
 
 # Runs several go test commands and adds up what they did.
 TESTSUM = $(GO) -C tools run ./testsum -C .. $(if $(filter 1,$(V)),-v)

@@ -175,9 +175,12 @@ func (t *Table) turnFree(e *laneEntry, remote bool) error {
 	step("relay.turn")
 	e.quarantine.CompareAndSwap(0, laneTurned) // its producer is to look, from now on
 	if remote {
-		atomic.StoreUint64(&e.prod.epoch, t.newEpoch())
-		atomic.StoreUint64(&e.cons.consumed, 0)
-		atomic.StoreUint64(&e.cons.again, 0)
+		if atomic.LoadUint64(&e.prod.epoch) == 0 {
+			atomic.StoreUint64(&e.prod.epoch, t.newEpoch())
+		}
+		if l := t.laneInfo(e); l.Err == nil && l.HeadSeq > 0 { // nothing of it is lost: it was consumed here
+			atomic.StoreUint64(&e.cons.consumed, max(l.HeadSeq-1, atomic.LoadUint64(&e.cons.consumed)))
+		}
 		e.back = slot
 		e.flags.Or(laneRemote)
 	} else {

@@ -334,6 +334,9 @@ func (s *Sender) claimSlow(n int, err error) ([]byte, error) {
 		if err := s.direct(); err != nil {
 			return nil, err
 		}
+		if err == nil { // the ring was not asked yet
+			return s.claim(n)
+		}
 	}
 	switch {
 	case uint(n) > uint(s.max):

@@ -348,7 +348,9 @@ func (k *Sink) Fresh() bool { return k.s.tx.NextSeq() == atomic.LoadUint64(&k.e.
 func (k *Sink) Slot() uint32 { return k.slot }
 
 // Stored returns the sequence of the last record committed.
-func (k *Sink) Stored() uint64 { return k.s.tx.NextSeq() - 1 }
+func (k *Sink) Stored() uint64 {
+	return k.s.tx.NextSeq() - 1 // nothing else remembers it (L4)
+}
 
 // Consumed returns the sequence of the last record that the lane's reader has
 // released, 0 while it is in an earlier life.

@@ -338,6 +338,9 @@ func (d *simDaemon) turn() {
 		}
 	}
 	for _, l := range d.lanes {
+		if l.host == nil {
+			continue
+		}
 		if l.stream == nil && d.sess[l.host] != nil {
 			d.open(l)
 		}
@@ -363,7 +366,7 @@ func (d *simDaemon) add(rl channel.RelayLane) {
 func (d *simDaemon) place(l *simLane) {
 	w := d.h.w
 	to := w.hosts[w.at[int(l.Dst)-int(simDst(0))]]
-	if to == l.host {
+	if to == l.host || to == d.h {
 		return
 	}
 	if l.stream != nil {
@@ -467,6 +470,12 @@ func (p *simPeer) Undeliverable(st *link.Stream, rec *ring.Record) error {
 func (p *simPeer) Lost(src, dst addr.Addr, g *wire.Gap) {
 	p.d.h.w.note("  %s: gap %v -> %v from %d to %d: %s", p.d.h.name, src, dst, g.From, g.To, g.Text)
 }
+
+// Remember and Remembered are for a mistake that a test makes: a daemon that keeps
+// in its memory what is stored.
+func (p *simPeer) Remember(src, dst addr.Addr, seq uint64) { p.d.memory[[2]addr.Addr{src, dst}] = seq }
+
+func (p *simPeer) Remembered(src, dst addr.Addr) uint64 { return p.d.memory[[2]addr.Addr{src, dst}] }
 
 // simPayload is a message that can be judged: its number, and a sum.
 func simPayload(lane int, n uint64, size int) []byte {

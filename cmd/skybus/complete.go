@@ -3,9 +3,13 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/skybus-io/skybus"
+	"github.com/skybus-io/skybus/addr"
 )
 
 // completion is what cobra asks for the words that a shell may put.
@@ -55,11 +59,33 @@ func (a *app) addresses(begun string, named []string) []string {
 		skip[n] = true
 	}
 	var words []string
-	for _, e := range d.Table().Endpoints() {
-		text := d.FormatAddr(e.Addr)
+	offer := func(v addr.Addr, about string) {
+		text := d.FormatAddr(v)
 		if strings.HasPrefix(text, begun) && !skip[text] {
-			words = append(words, text+"\t"+who(e))
+			words = append(words, text+"\t"+about)
 		}
+		skip[text] = true
+	}
+	for _, e := range d.Table().Endpoints() {
+		offer(e.Addr, who(e))
+	}
+	for _, v := range addressesFar(d) {
+		offer(v, "on another host")
 	}
 	return words
+}
+
+// addressesFar lists the addresses on other hosts with which there are lanes.
+func addressesFar(d *skybus.Domain) []addr.Addr {
+	var list []addr.Addr
+	for _, l := range d.Table().Lanes() {
+		if l.Remote {
+			list = append(list, l.Dst)
+		}
+		if l.Mirror {
+			list = append(list, l.Src)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }

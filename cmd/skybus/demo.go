@@ -11,28 +11,45 @@ import (
 	"github.com/skybus-io/skybus/cmd/skybus/internal/demo"
 )
 
-const demoHelp = `demo shows that nothing is lost. A producer and a consumer process exchange
-messages in a domain of their own, which is removed at the end. The consumer is
-killed with -9 in mid-stream, restarted, killed again while it catches up, and
-restarted; then the producer is. Each message carries a number and a checksum,
-and ledgers that outlive the processes say in the end what became of each.
+const demoHelp = `demo shows that nothing is lost, in two parts. Whatever it makes, it removes.
 
-The exit code is 0 only if nothing was lost, duplicated, torn or out of order.
-What a killed consumer had taken and not released comes again, flagged as
-redelivered; that is what the bus promises.
+One host: a producer and a consumer process exchange messages in a domain of
+their own. The consumer is killed with -9 in mid-stream, restarted, killed again
+while it catches up, and restarted; then the producer is.
 
-With --keep it goes on after the summary until Ctrl-C, so that the other
-commands can be tried on its domain.`
+Two hosts: two domains, below folders of their own, with a relay daemon each,
+which know each other by mutual TLS. The producer is at one host and the consumer
+at the other. The link between them is cut for a while, then the daemon of the far
+host is killed with -9 in mid-stream and started again, then that of the near one.
+
+Each message carries a number and a checksum, and ledgers that outlive the
+processes say in the end what became of each. The exit code is 0 only if nothing
+was lost, duplicated, torn or out of order. What a killed consumer had taken and
+not released comes again, flagged as redelivered; that is what the bus promises.
+
+The daemon is the program skybusd next to this one, or that of --skybusd. Without
+it the second part is skipped; that is a failure only where --hosts=2 asks for it.
+
+With --keep it goes on after the last summary until Ctrl-C, so that the other
+commands can be tried on its domains.`
 
 func newDemoCommand(a *app) *cobra.Command {
 	o := demo.Options{Part: []string{"demo", "part"}, Program: os.Args[0]}
 	cmd := &cobra.Command{Use: "demo", Short: "Show that nothing is lost when processes are killed", Long: demoHelp, Args: takes(0, 0, "")}
 	f := cmd.Flags()
-	f.DurationVar(&o.Duration, "duration", 12*time.Second, "`TIME` that messages are sent for")
+	f.DurationVar(&o.Duration, "duration", 9*time.Second, "`TIME` that messages are sent for, in each part")
 	f.IntVar(&o.Rate, "rate", 50_000, "`MESSAGES` a second, 0: as fast as it goes")
-	f.BoolVar(&o.Keep, "keep", false, "go on after the summary, until Ctrl-C")
+	f.IntVar(&o.Hosts, "hosts", 2, "`HOSTS`, 1: only the first part, 2: both")
+	f.StringVar(&o.Daemon, "skybusd", "", "`PATH` of the daemon's binary (default: skybusd next to this program)")
+	f.BoolVar(&o.Keep, "keep", false, "go on after the last summary, until Ctrl-C")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		o.Root, o.Key, o.Out = a.rootDir(), int(a.key), a.out
+		if f.Changed("hosts") && o.Hosts == 0 {
+			return usagef("hosts 0: want 1 or 2")
+		}
+		if !f.Changed("hosts") {
+			o.Hosts = 0 // two if there is a daemon
+		}
 		if a.json {
 			o.Out = a.errOut
 		}

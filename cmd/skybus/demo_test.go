@@ -7,5 +7,8 @@ import "testing"
 func TestDemonstrationsThatMakeNoSenseAreRefused(t *testing.T) {
 	refused(t, "duration", "demo", "--duration", "1ms")
 	refused(t, "rate", "demo", "--rate", "5")
+	refused(t, "hosts", "demo", "--hosts", "3")
+	refused(t, "hosts", "demo", "--hosts", "0")
+	refused(t, "skybusd", "demo", "--skybusd", "none")
 	refused(t, "no arguments", "demo", "now")
 }

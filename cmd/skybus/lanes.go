@@ -19,6 +19,7 @@ import (
 type lane struct {
 	channel.LaneInfo
 	sender, reader channel.EndpointInfo
+	relay          bool // a relay daemon runs: it is the other end of a lane to or from another host
 }
 
 // readLanes reads all lanes that keep wants, by source, then destination.
@@ -27,10 +28,11 @@ func readLanes(d *skybus.Domain, keep func(channel.LaneInfo) bool) []lane {
 	for _, e := range d.Table().Endpoints() {
 		ends[e.Addr] = e
 	}
+	relay := d.Table().RelayBound()
 	var list []lane
 	for _, l := range d.Table().Lanes() {
 		if keep(l) {
-			list = append(list, lane{l, ends[l.Src], ends[l.Dst]})
+			list = append(list, lane{l, ends[l.Src], ends[l.Dst], relay})
 		}
 	}
 	sortPairs(list, func(l lane) channel.Pair { return l.pair() })
@@ -84,12 +86,22 @@ func found(d *skybus.Domain, lanes []lane, args []string) error {
 
 func seeLs(d *skybus.Domain) string { return fmt.Sprintf("see skybus ls -k %d", d.Key()) }
 
-// kind tells how a lane came to be.
+// kind tells how a lane came to be, and whether one of its ends is on another host.
 func (l *lane) kind() string {
-	if l.Configured {
-		return "channel"
+	far := ""
+	switch {
+	case l.Remote:
+		far = "remote"
+	case l.Mirror:
+		far = "mirrored"
 	}
-	return "demand"
+	switch {
+	case !l.Configured:
+		return cmp.Or(far, "demand")
+	case far != "":
+		return "channel," + far
+	}
+	return "channel"
 }
 
 // state is what an operator should know of a lane, the worst first.
@@ -99,8 +111,12 @@ func (l *lane) state() string {
 		return "DAMAGED"
 	case l.trouble() != nil:
 		return "UNREADABLE"
+	case l.Remote && !l.relay:
+		return "no daemon"
 	case l.Idle:
 		return "given back"
+	case l.Remote:
+		return "relayed"
 	case !l.reader.Bound && l.Messages > 0:
 		return "nobody reads"
 	case !l.reader.Bound:
@@ -121,6 +137,38 @@ func (l *lane) trouble() error {
 		return nil
 	}
 	return l.Err
+}
+
+// neglected reports whether messages wait and nobody is there who takes them.
+func (l *lane) neglected() bool {
+	there := l.reader.Bound
+	if l.Remote {
+		there = l.relay
+	}
+	return l.Messages > 0 && !there
+}
+
+// senderPID is the process that sends into the lane, readerPID the one that takes
+// from it; "relay" stands for the relay daemon, "-" for none.
+func (l *lane) senderPID() string {
+	if l.Mirror {
+		return relayOrNone(l.relay)
+	}
+	return pid(l.sender)
+}
+
+func (l *lane) readerPID() string {
+	if l.Remote {
+		return relayOrNone(l.relay)
+	}
+	return pid(l.reader)
+}
+
+func relayOrNone(there bool) string {
+	if !there {
+		return "-"
+	}
+	return "relay"
 }
 
 // pid is the process that has an address bound, "-" for none.

@@ -25,7 +25,12 @@ WAITING counts messages, BYTES is their payload, SIZE the room of the lane (as
 asked for / as made). SENDER and READER are the processes that have the two
 addresses bound. STATE is of the reader: asleep, awake, none ("no reader",
 "nobody reads" if messages wait); or of the lane: "given back" has returned its
-memory after a long rest, DAMAGED is out of use until it is cleaned.`,
+memory after a long rest, DAMAGED is out of use until it is cleaned.
+
+KIND is channel for a lane of a configuration file and demand for others. A remote
+lane leads to another host: its reader is the relay daemon, and what waits in it may
+lie at the other host already, until it is received there. A mirrored lane comes
+from another host; skybus trace shows the way from one to the other.`,
 		Example:           "  skybus ls\n  skybus ls -k 1000 --addresses\n  skybus ls -k 1000\n  skybus ls -k 1000 0.0.0.2 --json",
 		Args:              takes(0, 1, "at most one ADDR"),
 		ValidArgsFunction: a.completeAddresses(1),
@@ -110,7 +115,7 @@ func (a *app) printLanes(d *skybus.Domain, lanes []lane) error {
 	for i := range lanes {
 		l := &lanes[i]
 		t.row(d.FormatAddr(l.Src), d.FormatAddr(l.Dst), l.kind(), strconv.FormatUint(l.Messages, 10), size(l.Waiting),
-			sizes(l.AskedSize, l.Size), pid(l.sender), pid(l.reader), l.state(), l.Desc)
+			sizes(l.AskedSize, l.Size), l.senderPID(), l.readerPID(), l.state(), l.Desc)
 	}
 	return list(a, laneObjects(d, lanes), t)
 }

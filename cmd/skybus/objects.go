@@ -28,6 +28,7 @@ type domainObject struct {
 	MaxMessage      int       `json:"max_message,omitzero"`
 	GrowBytes       uint64    `json:"grow_bytes,omitzero"`
 	IdleAfterSecond float64   `json:"idle_after_seconds,omitzero"`
+	RelayKey        uint32    `json:"relay_key,omitzero"` // of the route table that it follows
 	Error           string    `json:"error,omitzero"`
 }
 
@@ -37,7 +38,7 @@ func (v *domain) object() domainObject {
 		Key: uint32(v.key), Folder: i.Dir, Kind: v.kind(), Template: i.Template, Created: i.Created,
 		Lanes: i.Lanes, Addresses: i.Endpoints, Bound: v.bound, Waiting: v.waiting, Bytes: i.Bytes,
 		MaxLanes: i.MaxLanes, MaxBytes: i.MaxBytes, MaxMessage: i.MaxMessage, GrowBytes: i.GrowBytes,
-		IdleAfterSecond: i.IdleAfter.Seconds(), Error: errorText(v.err),
+		IdleAfterSecond: i.IdleAfter.Seconds(), RelayKey: i.RelayKey, Error: errorText(v.err),
 	}
 }
 
@@ -45,6 +46,8 @@ type laneObject struct {
 	Src            string    `json:"src"`
 	Dst            string    `json:"dst"`
 	Configured     bool      `json:"configured"`
+	Remote         bool      `json:"remote"`   // dst is on another host: the relay daemon reads it
+	Mirrored       bool      `json:"mirrored"` // src is on another host: the relay daemon writes it
 	Priority       uint32    `json:"priority"`
 	Desc           string    `json:"desc,omitzero"`
 	State          string    `json:"state"`
@@ -75,19 +78,21 @@ type laneObject struct {
 	SenderPID      uint32    `json:"sender_pid,omitzero"`
 	ReaderPID      uint32    `json:"reader_pid,omitzero"`
 	ReaderSleeping bool      `json:"reader_sleeping"`
+	Epoch          uint64    `json:"epoch,omitzero"`        // of a remote or mirrored lane
+	ConsumedSeq    uint64    `json:"consumed_seq,omitzero"` // of a remote lane: the last one known to be received
 	Error          string    `json:"error,omitzero"`
 }
 
 func (l *lane) object(d *skybus.Domain) laneObject {
 	return laneObject{
-		Src: d.FormatAddr(l.Src), Dst: d.FormatAddr(l.Dst), Configured: l.Configured, Priority: l.Priority, Desc: l.Desc,
+		Src: d.FormatAddr(l.Src), Dst: d.FormatAddr(l.Dst), Configured: l.Configured, Remote: l.Remote, Mirrored: l.Mirror, Priority: l.Priority, Desc: l.Desc,
 		State: l.state(), Waiting: l.Messages, WaitingBytes: l.Waiting, AskedSize: l.AskedSize, Size: l.Size, Memory: l.Bytes,
 		Generation: l.Generation, Path: l.Path, Created: l.Created, LastActive: l.LastActive,
 		Head: l.Head, Tail: l.Tail, HeadSeq: l.HeadSeq, NextSeq: l.NextSeq,
 		Sent: l.Sent, SentBytes: l.SentBytes, Received: l.Received, ReceivedBytes: l.ReceivedBytes,
 		Redelivered: l.Redelivered, Discarded: l.Discarded, Full: l.Full, HighWater: l.HighWater, Grown: l.Grown,
 		ReaderWakes: l.Wakes, SenderWakes: l.SenderWake, SenderPID: livePID(l.sender), ReaderPID: livePID(l.reader),
-		ReaderSleeping: l.reader.Sleeping, Error: errorText(l.trouble()),
+		ReaderSleeping: l.reader.Sleeping, Epoch: l.Epoch, ConsumedSeq: l.Consumed, Error: errorText(l.trouble()),
 	}
 }
 

@@ -22,7 +22,8 @@ const rootHelp = `skybus shows and tends the message domains of this host.
 A domain is one bus, named by a key. Processes bind addresses in it and send to
 addresses; the messages from one address to another wait in a lane, which is a
 file in shared memory and belongs to no process. No server runs: this tool maps
-what the processes map, also after they have crashed.
+what the processes map, also after they have crashed. To other hosts messages go
+through skybusd, one a host, which links, trace and daemon ask.
 
 Try it, in two terminals:
 
@@ -34,8 +35,7 @@ The domain is named by -k or ` + envKey + `; domains are looked for in --root,
 them, such as 0.0.0.1.
 
 With --json, a listing is one array and one thing is one object, with exact
-numbers; what goes on without end (recv, tail, stat --watch) is one object a
-line. Sizes in text are short: 64K is 65536 bytes.
+numbers; what goes on without end (recv, tail, --watch) is one object a Sizes in text are short: 64K is 65536 bytes.
 
 Exit codes: 0 done, 1 failed, 2 the command line was wrong, 130 interrupted
 before it was done.`
@@ -53,9 +53,10 @@ func newRootCommand(a *app) *cobra.Command {
 		&cobra.Group{ID: groupLook, Title: "Look (nobody is disturbed):"},
 		&cobra.Group{ID: groupMove, Title: "Send and receive:"},
 		&cobra.Group{ID: groupTend, Title: "Tend:"})
-	addGroup(root, groupLook, newLsCommand(a), newShowCommand(a), newStatCommand(a), newTopCommand(a), newTailCommand(a), newCheckCommand(a))
+	addGroup(root, groupLook, newLsCommand(a), newShowCommand(a), newStatCommand(a), newTopCommand(a), newTailCommand(a), newCheckCommand(a),
+		newLinksCommand(a), newTraceCommand(a), newRoutesCommand(a))
 	addGroup(root, groupMove, newSendCommand(a), newRecvCommand(a), newDemoCommand(a), newBenchCommand(a))
-	addGroup(root, groupTend, newTbusmgrCommand(a), newTrelaymgrCommand(a), newCleanCommand(a), newRmCommand(a))
+	addGroup(root, groupTend, newTbusmgrCommand(a), newTrelaymgrCommand(a), newDaemonCommand(a), newCleanCommand(a), newRmCommand(a))
 	return root
 }
 

@@ -5,11 +5,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"regexp"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -29,9 +32,11 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"skybus": tool, tbusmgrName: tool, trelaymgrName: tool})
 }
 
-// TestScripts runs the sessions of testdata/script, each with domains of its own.
+// TestScripts runs the sessions of testdata/script, each with domains of its own,
+// and for the daemons of two hosts the addresses EAST and WEST.
 func TestScripts(t *testing.T) {
-	root := testutil.Dir(t)
+	root, bin := testutil.Dir(t), buildDaemon(t)
+	var scripts atomic.Uint32
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -39,6 +44,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv(envRoot, dir)
 			env.Setenv(envKey, "")
 			env.Setenv("TZ", "UTC")
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			east, west := freePorts(t, scripts.Add(1))
+			env.Setenv("EAST", east)
+			env.Setenv("WEST", west)
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each of hundreds of commands takes a second
 			return err
 		},
@@ -47,6 +56,33 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// buildDaemon returns a folder with the binary skybusd, which is another program.
+func buildDaemon(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "../skybusd").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build skybusd: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// freePorts returns two addresses where nobody listens. Each script has a loopback
+// address of its own, so that no other takes the ports until its daemons listen.
+func freePorts(t *testing.T, script uint32) (east, west string) {
+	t.Helper()
+	var list [2]string
+	for i := range list {
+		ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.77.%d.%d:0", script>>8&0xff, script&0xff))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		list[i] = ln.Addr().String()
+	}
+	return list[0], list[1]
 }
 
 // exit runs "exit CODE COMMAND ARGS...": exec does not look at the code.

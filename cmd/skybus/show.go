@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skybus-io/skybus"
+	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/channel"
 )
 
@@ -58,7 +59,8 @@ func (a *app) showDomain(d *skybus.Domain) error {
 		"waiting", count(v.waiting, "message"),
 		"largest message", size(uint64(i.MaxMessage)),
 		"lanes grow to", size(i.GrowBytes)+", further for larger messages",
-		"idle lanes", v.idleRule())
+		"idle lanes", v.idleRule(),
+		"routes", aboutRelay(d))
 	return nil
 }
 
@@ -80,35 +82,73 @@ func (v *domain) idleRule() string {
 	return fmt.Sprintf("give their memory back after %s", v.info.IdleAfter)
 }
 
+// aboutRelay says whether messages leave the host.
+func aboutRelay(d *skybus.Domain) string {
+	key := d.Table().RelayKey()
+	switch {
+	case key == 0:
+		return "none, all is on this host"
+	case d.Table().RelayBound():
+		return fmt.Sprintf("relay key %d, a daemon runs", key)
+	}
+	return fmt.Sprintf("relay key %d, no daemon runs", key)
+}
+
 func (a *app) showAddress(d *skybus.Domain, arg string) error {
 	v, err := address(d, "ADDR", arg)
 	if err != nil {
 		return err
 	}
 	e, ok := d.Table().Endpoint(v)
-	if !ok {
+	lanes := readLanes(d, func(l channel.LaneInfo) bool { return l.Src == v || l.Dst == v })
+	if !ok && len(lanes) == 0 {
 		return hinted(fmt.Errorf("domain %d does not know %s: it was never bound and no channel has it", d.Key(), arg), "%s", seeLs(d))
 	}
-	lanes := readLanes(d, func(l channel.LaneInfo) bool { return l.Src == v || l.Dst == v })
+	e.Addr = v // also of one on another host, which has no entry
+	host, err := a.hostOf(d, v)
+	if err != nil {
+		return err
+	}
 	if a.json {
 		return a.object(struct {
 			endpointObject
+			Host  string       `json:"host,omitzero"` // the other host that the routes place it on
 			Lanes []laneObject `json:"lanes"`
-		}{endpointOf(d, e), laneObjects(d, lanes)}, "  ")
+		}{endpointOf(d, e), host, laneObjects(d, lanes)}, "  ")
 	}
+	if host != "" {
+		a.fields("address", d.FormatAddr(v), "on host", host)
+	} else {
+		a.showEndpoint(d, e)
+	}
+	if len(lanes) == 0 {
+		return nil
+	}
+	a.printf("\n")
+	return a.printLanes(d, lanes)
+}
+
+// hostOf returns the other host that the routes place an address on, or "".
+func (a *app) hostOf(d *skybus.Domain, v addr.Addr) (string, error) {
+	t, err := routesOf(d, a.rootDir())
+	if err != nil || t == nil {
+		return "", err
+	}
+	if m, ok := t.Lookup(v); ok && !m.Local {
+		return m.Host, nil
+	}
+	return "", nil
+}
+
+func (a *app) showEndpoint(d *skybus.Domain, e channel.EndpointInfo) {
 	a.fields(
-		"address", d.FormatAddr(v),
+		"address", d.FormatAddr(e.Addr),
 		"bound by", who(e),
 		"since", moment(e.Since),
 		"asleep", yesNo(e.Sleeping),
 		"times bound", strconv.FormatUint(e.Binds, 10),
 		"waits that slept", strconv.FormatUint(e.Parks, 10),
 		"sweeps", strconv.FormatUint(e.Sweeps, 10))
-	if len(lanes) == 0 {
-		return nil
-	}
-	a.printf("\n")
-	return a.printLanes(d, lanes)
 }
 
 func (a *app) showLane(d *skybus.Domain, args []string) error {
@@ -137,8 +177,8 @@ func (l *lane) fields(d *skybus.Domain) []string {
 		"description", orDash(l.Desc),
 		"priority", number(uint64(l.Priority)),
 		"state", l.state(),
-		"sender", who(l.sender),
-		"reader", who(l.reader),
+		"sender", l.whoSends(),
+		"reader", l.whoReads(),
 		"waiting", fmt.Sprintf("%s, %s bytes", count(l.Messages, "message"), number(l.Waiting)),
 		"next sequence", number(l.NextSeq),
 		"head, tail", fmt.Sprintf("%d (sequence %d), %d", l.Head, l.HeadSeq, l.Tail),
@@ -152,10 +192,37 @@ func (l *lane) fields(d *skybus.Domain) []string {
 		"found full", fmt.Sprintf("%s, most in use %s, grown %s", count(l.Full, "time"), size(l.HighWater), count(l.Grown, "time")),
 		"woken", fmt.Sprintf("reader %s, sender %s", count(l.Wakes, "time"), count(l.SenderWake, "time")),
 	}
+	if l.Remote {
+		list = append(list, "relayed", fmt.Sprintf("epoch %d, received over there up to sequence %d", l.Epoch, l.Consumed))
+	}
+	if l.Mirror {
+		list = append(list, "mirrored", fmt.Sprintf("epoch %d", l.Epoch))
+	}
 	if err := l.trouble(); err != nil {
 		list = append(list, "wrong", err.Error())
 	}
 	return list
+}
+
+func (l *lane) whoSends() string {
+	if l.Mirror {
+		return relayWord(l.relay) + " (it comes from another host)"
+	}
+	return who(l.sender)
+}
+
+func (l *lane) whoReads() string {
+	if l.Remote {
+		return relayWord(l.relay) + " (it leads to another host)"
+	}
+	return who(l.reader)
+}
+
+func relayWord(there bool) string {
+	if there {
+		return "the relay daemon"
+	}
+	return "no relay daemon runs"
 }
 
 func asked(n uint64) string {

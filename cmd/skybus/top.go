@@ -19,6 +19,9 @@ their bytes, messages and bytes a second sent and received, how often a message
 found no room, the processes at both ends, and the state as ls has it. Lanes that
 need a look (damaged, or nobody reads what waits) are bold.
 
+Where a relay daemon runs, tab goes to its links and back, as skybus links has
+them; those that are not up are bold.
+
 Keys: q ends; left and right choose the column to sort by, r turns the order
 around; b leaves out lanes without messages or traffic; space pauses; + and -
 change the interval; up, down, page up and page down scroll.
@@ -60,7 +63,7 @@ func (a *app) top(ctx context.Context, args []string, every time.Duration) error
 	if err != nil {
 		return err
 	}
-	m := &topModel{format: d.FormatAddr, read: func() topLook { return readTop(d, keep) }, every: every, sortBy: topWaiting, reverse: true}
+	m := &topModel{format: d.FormatAddr, read: func() topLook { return readTop(d, keep) }, ask: func() linkLook { return lookAtLinks(d) }, every: every, sortBy: topWaiting, reverse: true}
 	final, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(a.in), tea.WithOutput(a.out), tea.WithoutSignalHandler()).Run()
 	if ctx.Err() != nil {
 		return nil // being ended is how it ends

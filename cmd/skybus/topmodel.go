@@ -21,6 +21,7 @@ const (
 // user wants to see it. It reads through read alone.
 type topModel struct {
 	read   func() topLook
+	ask    func() linkLook // may take seconds; nil: there are no links
 	format func(addr.Addr) string
 
 	every    time.Duration
@@ -28,13 +29,26 @@ type topModel struct {
 	reverse  bool
 	busyOnly bool
 	paused   bool
+	tab      topTab
 
 	now   topLook
 	rows  []topRow // of now, as shown: chosen and sorted
 	first int      // row at the top of the screen
 
+	links     linkLook    // the last one
+	linkRates []linkRates // of links, since the one before
+	asking    bool        // the daemon has not answered yet
+
 	width, height int
 }
+
+// topTab is which table the screen has.
+type topTab bool
+
+const (
+	tabLanes topTab = false
+	tabLinks topTab = true
+)
 
 // topRow is a lane with its rates since the look before.
 type topRow struct {
@@ -45,11 +59,22 @@ type topRow struct {
 // Messages of the model.
 type (
 	seen topLook  // a look was taken
+	told linkLook // the daemon was asked
 	due  struct{} // it is time for the next one
 )
 
 // Init takes the first look.
-func (m *topModel) Init() tea.Cmd { return m.look }
+func (m *topModel) Init() tea.Cmd { return m.lookAll() }
+
+// lookAll takes a look at everything. The lanes do not wait for a daemon that does
+// not answer.
+func (m *topModel) lookAll() tea.Cmd {
+	if m.asking || m.ask == nil {
+		return m.look
+	}
+	m.asking = true
+	return tea.Batch(m.look, func() tea.Msg { return told(m.ask()) })
+}
 
 // look is a command: it may take a while in a large domain.
 func (m *topModel) look() tea.Msg { return seen(m.read()) }
@@ -66,7 +91,9 @@ func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if m.paused {
 			return m, m.wait()
 		}
-		return m, m.look
+		return m, m.lookAll()
+	case told:
+		m.takeLinks(linkLook(msg))
 	case seen:
 		m.take(topLook(msg))
 		if m.now.err != nil {
@@ -93,6 +120,29 @@ func (m *topModel) take(l topLook) {
 		m.rows = append(m.rows, topRow{&l.lanes[i], r})
 	}
 	m.arrange()
+}
+
+// takeLinks makes what the daemon said the present state of the links.
+func (m *topModel) takeLinks(l linkLook) {
+	m.asking = false
+	last := m.links
+	m.links, m.linkRates = l, nil
+	if l.status == nil {
+		return
+	}
+	if last.status == nil {
+		last = l
+	}
+	m.linkRates = l.since(last)
+	m.scroll(0)
+}
+
+// length is how many rows the table has that is shown.
+func (m *topModel) length() int {
+	if m.tab == tabLanes {
+		return len(m.shown())
+	}
+	return len(m.linkRates)
 }
 
 // arrange sorts the rows and keeps the screen inside them. Lanes that are equal
@@ -129,6 +179,8 @@ func (m *topModel) key(k string) tea.Cmd {
 		return tea.Quit
 	case "ctrl+z":
 		return tea.Suspend
+	case "tab":
+		m.tab, m.first = !m.tab, 0
 	case "space", "p":
 		m.paused = !m.paused
 	case "b":
@@ -152,9 +204,9 @@ func (m *topModel) key(k string) tea.Cmd {
 	case "pgdown":
 		m.scroll(page)
 	case "home", "g":
-		m.scroll(-len(m.rows))
+		m.scroll(-m.length())
 	case "end", "G":
-		m.scroll(len(m.rows))
+		m.scroll(m.length())
 	}
 	m.arrange()
 	return nil
@@ -168,8 +220,8 @@ func (m *topModel) choose(column int) {
 
 // scroll moves the screen by n rows, as far as there are rows.
 func (m *topModel) scroll(n int) {
-	m.first = max(0, min(m.first+n, len(m.shown())-m.room()))
+	m.first = max(0, min(m.first+n, m.length()-m.room()))
 }
 
-// room is how many rows the screen has for lanes.
+// room is how many rows of its table the screen has.
 func (m *topModel) room() int { return m.height - topFrame }

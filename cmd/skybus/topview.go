@@ -12,13 +12,14 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/relay"
 )
 
-// topFrame is the number of lines that are not lanes: two of totals, the header,
+// topFrame is the number of lines that are not rows of the table: two of totals, the header,
 // the keys.
 const topFrame = 4
 
-const topKeys = "q quit  ←→ sort  r reverse  b busy only  space pause  +- interval  ↑↓ scroll"
+const topKeys = "q quit  tab links  ←→ sort  r reverse  b busy only  space pause  +- interval  ↑↓ scroll"
 
 // topColumn is one column: what stands in it and what it sorts by.
 type topColumn struct {
@@ -50,9 +51,9 @@ var topColumns = []topColumn{
 	numberColumn("FULL", false, func(r topRow) uint64 { return r.Full }, func(n uint64) string { return rate(float64(n)) }),
 	numberColumn("SIZE", true, func(r topRow) uint64 { return r.Size }, size),
 	{name: "SENDER", spare: true, number: true, compare: by(func(r topRow) uint32 { return livePID(r.sender) }),
-		cell: func(r topRow, _ func(addr.Addr) string) string { return pid(r.sender) }},
+		cell: func(r topRow, _ func(addr.Addr) string) string { return r.senderPID() }},
 	{name: "READER", number: true, compare: by(func(r topRow) uint32 { return livePID(r.reader) }),
-		cell: func(r topRow, _ func(addr.Addr) string) string { return pid(r.reader) }},
+		cell: func(r topRow, _ func(addr.Addr) string) string { return r.readerPID() }},
 	{name: "STATE", compare: by(func(r topRow) string { return r.state() }),
 		cell: func(r topRow, _ func(addr.Addr) string) string { return r.state() }},
 }
@@ -78,17 +79,58 @@ func (m *topModel) screen() []string {
 		return []string{"looking ..."}
 	}
 	lines := []string{m.title(), m.totals()}
-	table := m.table()
-	lines = append(lines, reversed(m.fit(table[0])))
-	last := min(m.first+m.room(), len(table)-1)
-	rows := m.shown()
-	for i := m.first; i < last; i++ {
-		lines = append(lines, m.row(rows[i], table[i+1]))
+	if m.tab == tabLinks {
+		lines[1] = m.linkTotals()
 	}
+	lines = append(lines, m.tableOnScreen()...)
 	for len(lines) < m.height-1 {
 		lines = append(lines, "")
 	}
 	return append(lines[:max(m.height-1, 0)], m.cut(topKeys))
+}
+
+// tableOnScreen returns the header of the table that is shown, and the rows that
+// the screen has room for.
+func (m *topModel) tableOnScreen() []string {
+	table, rows := m.table(), m.shown()
+	urgent := func(i int) bool { return rows[i].urgent() }
+	if m.tab == tabLinks {
+		table = m.linkTable()
+		urgent = func(i int) bool { return m.links.status.Links[i].State != linkUp }
+	}
+	lines := []string{reversed(m.fit(table[0]))}
+	for i := m.first; i < min(m.first+m.room(), len(table)-1); i++ {
+		lines = append(lines, m.row(urgent(i), table[i+1]))
+	}
+	return lines
+}
+
+// linkTable returns the header and all rows of the links, none without a daemon.
+func (m *topModel) linkTable() []string {
+	s := m.links.status
+	if s == nil {
+		s = &relay.Status{}
+	}
+	return linkTable(s, m.linkRates).lines()
+}
+
+// linkTotals is the line over the links.
+func (m *topModel) linkTotals() string {
+	var text string
+	switch {
+	case m.links.err != nil:
+		text = printable(m.links.err.Error())
+	case m.links.status == nil:
+		text = "asking the relay daemon ..."
+	default:
+		s := m.links.status
+		up, of, in := linksUp(s)
+		text = fmt.Sprintf("host %s (PID %d)  %d of %d links up, %d from other hosts  %d refused  every %s", printable(s.Host), s.PID, up, of, in, s.Refused, m.every)
+	}
+	if m.paused {
+		text += "  PAUSED"
+	}
+	return m.cut(text)
 }
 
 func (m *topModel) title() string {
@@ -110,6 +152,10 @@ func (m *topModel) totals() string {
 	}
 	text := fmt.Sprintf("sent %s/s (%s/s)  received %s/s  full %s/s  waiting %d  every %s",
 		rate(sum.sent), byteRate(sum.sentBytes), rate(sum.received), rate(sum.full), waiting, m.every)
+	if s := m.links.status; s != nil {
+		up, of, _ := linksUp(s)
+		text += fmt.Sprintf("  links %d/%d up", up, of)
+	}
 	if m.paused {
 		text += "  PAUSED"
 	}
@@ -119,9 +165,12 @@ func (m *topModel) totals() string {
 	return m.cut(text)
 }
 
-// row makes a lane that needs a look stand out.
-func (m *topModel) row(r topRow, text string) string {
-	if r.trouble() != nil || r.Messages > 0 && !r.reader.Bound {
+// urgent reports whether a lane needs a look.
+func (r topRow) urgent() bool { return r.trouble() != nil || r.neglected() }
+
+// row makes what needs a look stand out.
+func (m *topModel) row(loud bool, text string) string {
+	if loud {
 		return "\x1b[1m" + m.cut(text) + "\x1b[m"
 	}
 	return m.cut(text)

@@ -28,7 +28,8 @@ Without -C and --delete it lists.
 -C alone checks the file and shows what would change. With --write the rules of
 the table become those of the file, at once for all domains that follow it. If
 anything is wrong with the file, nothing is changed. The host that the domains
-are on, which skybusd has named, stays named.
+are on, which skybusd has named, stays named. Their daemons are told. One whose
+own configuration lists routes writes those again: leave them out of it.
 
 A file names no hosts: each is called by its HOST:PORT, with a _ for what a name
 cannot have, so 10.0.0.2:7100 is host 10.0.0.2_7100. Relays with the same
@@ -38,14 +39,11 @@ The number of --delete is that of the list; the numbers behind close up. A host
 that no rule names any more goes with its last rule.`
 
 // followRoutes tells the domains under root that name relayKey that the route
-// table of that key was changed: whoever waits there for a way to an address,
-// or holds one that ends, has to look again. It is called after every write that
-// has succeeded, also one that changed nothing: the write before may have been
-// cut off here.
-//
-// Every domain reads the table anew by itself when it next asks for a way, so
-// there is nobody to tell yet.
-var followRoutes = func(root string, relayKey uint32) error { return nil }
+// table of that key was changed: their daemons have to look again. Processes
+// read the table anew by themselves when they next ask for a way. It is called after
+// every write that has succeeded, also one that changed nothing: the write before
+// may have been cut off here.
+var followRoutes = (*app).tellDaemons
 
 // trelaymgr is one run of the tool.
 type trelaymgr struct {
@@ -190,7 +188,7 @@ func (t *trelaymgr) hint(err error) error {
 
 // tellDomains lets the domains know of a table that is written.
 func (t *trelaymgr) tellDomains() error {
-	if err := followRoutes(t.rootDir(), t.key()); err != nil {
+	if err := followRoutes(t.app, t.rootDir(), t.key()); err != nil {
 		return fmt.Errorf("route table %d is written, but not all domains know: %w", t.key(), err)
 	}
 	return nil

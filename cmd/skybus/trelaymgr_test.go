@@ -29,7 +29,7 @@ func relayFile(t *testing.T, relays ...string) (path string) {
 	return path
 }
 
-func relay(prefix, host string) string {
+func relayElement(prefix, host string) string {
 	return "<Relays><Addr>" + prefix + "</Addr><MConn>tcp://" + host + "</MConn></Relays>"
 }
 
@@ -48,14 +48,14 @@ func TestDomainsAreToldOfRoutes(t *testing.T) {
 	var fails error
 	before := followRoutes
 	defer func() { followRoutes = before }()
-	followRoutes = func(root string, key uint32) error {
+	followRoutes = func(_ *app, root string, key uint32) error {
 		if _, err := route.Load(root, key); err != nil {
 			t.Errorf("told before there is a table: %v", err)
 		}
 		told = append(told, fmt.Sprint(root, " ", key))
 		return fails
 	}
-	good, bad := relayFile(t, relay("0.0.3.*", "h:1")), relayFile(t, relay("0.0.300.*", "h:1"))
+	good, bad := relayFile(t, relayElement("0.0.3.*", "h:1")), relayFile(t, relayElement("0.0.300.*", "h:1"))
 	for _, c := range []struct {
 		args  []string
 		fails error
@@ -104,7 +104,7 @@ func TestFileLeavesTheHostNamed(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, ", host game-1, ") || !strings.Contains(out, " 2  0.0.0.1  game-1  -        consumed\n") {
 		t.Errorf("exit %d, %s%s", code, out, errOut)
 	}
-	code, out, errOut = trelay(t, root, "-C", relayFile(t, relay("0.0.3.*", "h:1")), "-W")
+	code, out, errOut = trelay(t, root, "-C", relayFile(t, relayElement("0.0.3.*", "h:1")), "-W")
 	if code != exitOK || !strings.Contains(out, "changed  0.0.3.* behind h_1 (h:1), consumed\ndeleted  0.0.0.1 behind game-1 (-), consumed\n") {
 		t.Errorf("exit %d, %s%s", code, out, errOut)
 	}
@@ -121,7 +121,7 @@ func TestFileLeavesTheHostNamed(t *testing.T) {
 // TestHostGoesWithItsLastRule: and not before.
 func TestHostGoesWithItsLastRule(t *testing.T) {
 	root := testutil.Dir(t)
-	file := relayFile(t, relay("0.0.3.*", "a:1"), relay("0.0.4.*", "b:1"), relay("0.0.5.*", "a:1"))
+	file := relayFile(t, relayElement("0.0.3.*", "a:1"), relayElement("0.0.4.*", "b:1"), relayElement("0.0.5.*", "a:1"))
 	for _, c := range []struct {
 		args  []string
 		hosts int

@@ -5,6 +5,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/skybus-io/skybus/addr"
@@ -121,10 +122,15 @@ func (l *fakeLane) Take(recs []ring.Record, maxBytes uint64) (int, error) {
 		if n == 0 {
 			return 0, err
 		}
-		l.taken = append(l.taken, mark{recs[n-1].Seq, recs[n-1].End()})
 		drop := 0
 		for drop < n && recs[drop].Seq <= l.dropTo {
 			drop++
+		}
+		if drop > 0 {
+			l.rx.ReleaseTo(recs[drop-1].End())
+		}
+		if drop < n {
+			l.taken = append(l.taken, mark{recs[n-1].Seq, recs[n-1].End()})
 		}
 		if n = copy(recs, recs[drop:n]); n > 0 {
 			return n, nil
@@ -366,6 +372,7 @@ type fakeHost struct {
 	mirrors       map[[2]addr.Addr]*fakeMirror
 	size          uint64 // of a new mirrored lane's ring, if not the origin's
 	most          uint64
+	budget        uint64
 	greet         func(h *wire.Hello) *wire.Notice
 	admit         func(src, dst addr.Addr) *wire.Notice
 	sinkErr       error
@@ -373,6 +380,7 @@ type fakeHost struct {
 
 	looks          int
 	opened, closed []*Inbound
+	live           []*Inbound // opened, and not closed
 	woken          []*Stream
 	refused        []refusal
 	rejects        []uint64
@@ -380,7 +388,7 @@ type fakeHost struct {
 }
 
 func newHost(t testing.TB) *fakeHost {
-	return &fakeHost{t: t, mirrors: map[[2]addr.Addr]*fakeMirror{}, most: 1 << 20}
+	return &fakeHost{t: t, mirrors: map[[2]addr.Addr]*fakeMirror{}, most: 1 << 20, budget: ring.MaxSize}
 }
 
 func (h *fakeHost) Greet(hello *wire.Hello) *wire.Notice {
@@ -409,7 +417,7 @@ func (h *fakeHost) MakeSink(src, dst addr.Addr, epoch, seq, size uint64, gap []b
 		size = h.size
 	}
 	m := newMirror(h.t, ring.SizeFor(0, min(size, 1<<24)), epoch, seq, gap)
-	m.most = h.most
+	m.most, m.budget = h.most, h.budget
 	h.mirrors[[2]addr.Addr{src, dst}] = m
 	return m.attach(), nil
 }
@@ -427,13 +435,16 @@ func (h *fakeHost) Look(in *Inbound) {
 		h.t.Error("a lane is looked at that was let go")
 	}
 }
-func (h *fakeHost) Woken(st *Stream)   { h.woken = append(h.woken, st) }
-func (h *fakeHost) Opened(in *Inbound) { h.opened = append(h.opened, in) }
+func (h *fakeHost) Woken(st *Stream) { h.woken = append(h.woken, st) }
+func (h *fakeHost) Opened(in *Inbound) {
+	h.opened, h.live = append(h.opened, in), append(h.live, in)
+}
 func (h *fakeHost) Closed(in *Inbound) {
 	if in.Sink() == nil {
 		h.t.Error("a lane was let go before the host was told")
 	}
 	h.closed = append(h.closed, in)
+	h.live = slices.DeleteFunc(h.live, func(o *Inbound) bool { return o == in })
 }
 
 func (h *fakeHost) Refused(st *Stream, n wire.Notice) { h.refused = append(h.refused, refusal{st, n}) }

@@ -339,7 +339,7 @@ func (s *Session) Output(o *Out, now int64) {
 
 // goesOn reports whether st has more to send at once.
 func (s *Session) goesOn(st *Stream) bool {
-	return !st.stalled && !s.congested() && st.more()
+	return st.off > 0 || !st.stalled && !s.congested() && st.more()
 }
 
 // congested reports whether the link has as much in flight as it may.

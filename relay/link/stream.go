@@ -99,6 +99,10 @@ func (s *Session) forget(st *Stream) {
 		s.stats.InFlight -= m.bytes
 	}
 	st.flight = nil
+	if st.off > 0 {
+		s.stats.InFlight -= ring.RecordSize(len(st.recs[0].Data))
+		st.off = 0
+	}
 	delete(s.streams, st.num)
 	s.unpark()
 }
@@ -300,6 +304,9 @@ func (s *Session) mayGo(st *Stream, rec *ring.Record) bool {
 func (s *Session) sendPart(st *Stream, rec *ring.Record, o *Out) {
 	part := rec.Data[st.off:]
 	part = part[:min(len(part), wire.MaxPayload)]
+	if st.off == 0 {
+		s.stats.InFlight += ring.RecordSize(len(rec.Data))
+	}
 	at := len(o.cur)
 	o.cur = wire.AppendFrag(o.cur, st.num, &wire.Frag{
 		Epoch: st.epoch, Seq: rec.Seq, Length: uint32(len(rec.Data)), Offset: uint32(st.off), Flags: st.flags(rec),
@@ -328,6 +335,7 @@ func (s *Session) sendFrame(st *Stream, o *Out) {
 		s.payload(rec.Data, o)
 	}
 	st.deficit -= body
+	s.stats.InFlight += bytes
 	s.wentOut(st, n, bytes)
 }
 
@@ -381,6 +389,5 @@ func (s *Session) wentOut(st *Stream, n int, bytes uint64) {
 	st.used += bytes
 	st.wanted = false
 	st.flight = append(st.flight, mark{st.sent, bytes})
-	s.stats.InFlight += bytes
 	s.stats.SentMessages += uint64(n)
 }

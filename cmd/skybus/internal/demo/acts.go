@@ -3,9 +3,7 @@
 package demo
 
 import (
-	"context"
 	"fmt"
-	"io"
 
 	"github.com/skybus-io/skybus/channel"
 )
@@ -53,7 +51,7 @@ func (s *show) raiseConsumer(firsts uint64) (again string, err error) {
 		return "", err
 	}
 	now := before
-	err = s.wait("new messages seen", func() (bool, error) {
+	err = s.wait(patience, "new messages seen", func() (bool, error) {
 		now, err = readSeen(s.seen)
 		return now.first >= before.first+firsts, err
 	})
@@ -90,7 +88,7 @@ func (s *show) restartProducer() error {
 		return err
 	}
 	now := before
-	err = s.wait("producer at work", func() (bool, error) {
+	err = s.wait(patience, "producer at work", func() (bool, error) {
 		now, err = readSent(s.sent)
 		return now.starts > before.starts, err
 	})
@@ -106,33 +104,12 @@ func (s *show) restartProducer() error {
 	return nil
 }
 
-// drain stops the producer and waits until nothing is on its way.
-func (s *show) drain() error {
-	if err := s.stop(producer); err != nil {
-		return err
-	}
-	s.say("producer stopped")
-	var last uint64
-	idle := 0 // polls without progress and with an empty lane
-	return s.wait("the lane empty", func() (bool, error) {
-		now, err := readSeen(s.seen)
-		if idle++; now.first != last || s.lane().Messages > 0 {
-			idle, last = 0, now.first
-		}
-		return idle > 20, err
-	})
-}
-
 // waiting returns how many messages wait in the lane.
-func (s *show) waiting() uint64 { return s.lane().Messages }
+func (s *show) waiting() uint64 { return inLane(s.place.lane()) }
 
 // judge compares the ledgers, and the bus's own account, and reports.
 func (s *show) judge(sum *Summary) error {
-	sent, err := readSent(s.sent)
-	if err != nil {
-		return err
-	}
-	seen, err := readSeen(s.seen)
+	sent, seen, err := s.read()
 	if err != nil {
 		return err
 	}
@@ -140,34 +117,22 @@ func (s *show) judge(sum *Summary) error {
 		ConsumerKills: s.kills[consumer], ProducerKills: s.kills[producer], Seconds: s.elapsed().Seconds(),
 		P50: int64(seen.delays.quantile(0.5)), P99: int64(seen.delays.quantile(0.99)),
 	}
-	if sum.Audit, err = audit(io.NewSectionReader(s.seen, marksAt, maxNumber+1), sent.accepted); err != nil {
+	if sum.Audit, err = s.audit(sent.accepted); err != nil {
 		return err
 	}
 	sum.Broken = sum.broken(sum.ConsumerKills)
-	if n := s.lane().NextSeq - 1; n != sent.accepted {
-		sum.Broken = append(sum.Broken, "the bus counts "+messages(n)+", the producer "+messages(sent.accepted))
+	if n := lastSeq(s.place.lane()); n != sent.accepted {
+		sum.fail("the bus counts " + messages(n) + ", the producer " + messages(sent.accepted))
 	}
 	sum.Pass = len(sum.Broken) == 0
-	s.report(sum)
+	s.table(&sum.Audit, sum.P50, sum.P99,
+		figure{"consumer killed with -9", uint64(sum.ConsumerKills)}, figure{"producer killed with -9", uint64(sum.ProducerKills)})
+	s.verdict(&sum.Verdict, fmt.Sprintf("%d kills in mid-stream", sum.ConsumerKills+sum.ProducerKills))
 	return nil
 }
 
-// keep goes on slowly after the summary, so that the user can try commands on
-// the domain. When ctx ends, it draws the balance once more.
-func (s *show) keep(sum *Summary) error {
-	if err := s.raise(producer, keepRate); err != nil {
-		return err
-	}
-	s.say("it goes on at %d messages a second until Ctrl-C", keepRate)
-	s.tick = keepTick
-	if err := s.until(1 << 62); s.ctx.Err() == nil {
-		return err
-	}
-	s.ctx = context.WithoutCancel(s.ctx) // two seconds more
-	for _, act := range []func() error{s.drain, func() error { return s.judge(sum) }, func() error { return s.stop(consumer) }} {
-		if err := act(); err != nil {
-			return err
-		}
-	}
-	return nil
+// next says what can be tried on the domain.
+func (s *show) next() {
+	domain := domainFlags(s.place.root, s.key)
+	s.inTerminal("top "+domain, fmt.Sprintf("tail %s %s %s", domain, producerAddr, consumerAddr), "stat "+domain)
 }

@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"github.com/skybus-io/skybus/channel"
-	"github.com/skybus-io/skybus/cmd/skybus/internal/child"
 )
 
 const (
-	patience  = 10 * time.Second // for a process that starts or stops, or messages that are on their way
+	patience  = 10 * time.Second // for a process that starts or stops, or a link that comes up
+	draining  = 30 * time.Second // for all messages that are on their way
 	pollEvery = time.Millisecond
 	keepRate  = 1000 // messages a second after the summary
 	keepTick  = 5 * time.Second
@@ -25,44 +25,69 @@ const (
 
 // Options say how to run the demonstration.
 type Options struct {
-	Root     string        // folder for the domain; default: /dev/shm
-	Key      int           // of the domain, which must not exist; 0: a free one
-	Duration time.Duration // until the producer is stopped
+	Root     string        // folder for the domains; default: /dev/shm
+	Key      int           // of the domains, which must not exist; 0: free ones
+	Duration time.Duration // until the producer is stopped, in each part
 	Rate     int           // messages a second; 0: as fast as it goes
-	Keep     bool          // go on after the summary until ctx ends
+	Hosts    int           // 1: one host only; 2: then two hosts; 0: two if their daemon is there
+	Daemon   string        // the relay daemon's binary; default: skybusd next to this program's own
+	Keep     bool          // go on after the last summary until ctx ends
 	Out      io.Writer     // for people: progress, summary, verdict
 	Program  string        // how the user calls this program
 	Part     []string      // arguments that make this program call Part
+
+	began time.Time
 }
 
-// A Summary is what came out.
+// A Verdict says whether all promises were kept.
+type Verdict struct {
+	Pass   bool     `json:"pass"`
+	Broken []string `json:"broken"` // the promises that were not kept
+}
+
+func (v *Verdict) fail(why ...string) { v.Pass, v.Broken = false, append(v.Broken, why...) }
+
+// A Summary is what came out: of the part on one host, and in TwoHosts of the one
+// that goes from one to another. The verdict is on both.
 type Summary struct {
 	Audit
-	ConsumerKills int      `json:"consumer_kills"`
-	ProducerKills int      `json:"producer_kills"`
-	Seconds       float64  `json:"seconds"`
-	P50           int64    `json:"p50_ns"` // from before Send to the consumer's handler
-	P99           int64    `json:"p99_ns"` // with what waited for a consumer that was down
-	Pass          bool     `json:"pass"`
-	Broken        []string `json:"broken"` // the promises that were not kept
+	ConsumerKills int     `json:"consumer_kills"`
+	ProducerKills int     `json:"producer_kills"`
+	Seconds       float64 `json:"seconds"`
+	P50           int64   `json:"p50_ns"` // from before Send to the consumer's handler
+	P99           int64   `json:"p99_ns"` // with what waited for a consumer that was down
+	Verdict
+	TwoHosts *HostsSummary `json:"two_hosts,omitempty"` // nil where it was not shown
+	Skipped  string        `json:"skipped,omitempty"`   // why not, if it was not for Options.Hosts
 }
 
 // Run shows the bus at work. It returns an error when the demonstration could
 // not begin, or ctx ended before the summary; whatever else goes wrong is in the
-// summary, as a promise that was not kept. Nothing is left of the domain and the
+// summary, as a promise that was not kept. Nothing is left of the domains and the
 // processes.
 func Run(ctx context.Context, o Options) (sum Summary, err error) {
 	if err := o.Check(); err != nil {
 		return sum, err
 	}
-	p, err := newPlace(cmp.Or(o.Root, channel.DefaultRoot), o.Key)
+	o.began, o.Root = time.Now(), cmp.Or(o.Root, channel.DefaultRoot)
+	daemon, missing := o.daemon()
+	two := o.Hosts != 1 && missing == nil
+	if sum, err = oneHost(ctx, &o, !two); err != nil || o.Hosts == 1 {
+		return sum, err
+	}
+	if !two {
+		o.skip(&sum, missing)
+		return sum, nil
+	}
+	hosts, err := twoHosts(ctx, &o, daemon)
 	if err != nil {
 		return sum, err
 	}
-	s := &show{ctx: ctx, o: o, place: p, parts: map[string]*child.Process{}, kills: map[string]int{}, start: time.Now(), tick: min(time.Second, o.Duration/6)}
-	err = s.play(&sum)
-	s.killAll()
-	return sum, s.end(&sum, errors.Join(err, p.remove()))
+	sum.TwoHosts = &hosts
+	for _, why := range hosts.Broken {
+		sum.fail("two hosts: " + why)
+	}
+	return sum, nil
 }
 
 // Check says what is wrong with the options.
@@ -73,40 +98,52 @@ func (o *Options) Check() error {
 	if o.Rate != 0 && o.Rate < slowest {
 		return fmt.Errorf("rate %d: want %d messages a second or more, or 0 for as fast as it goes", o.Rate, slowest)
 	}
-	return nil
-}
-
-// end says how it ended if the summary has not.
-func (s *show) end(sum *Summary, err error) error {
-	switch {
-	case err == nil && s.o.Keep:
-		s.say("stopped; the domain is removed")
-	case err != nil && s.ctx.Err() != nil:
-		s.say("interrupted; the processes are stopped and the domain is removed")
+	if o.Hosts < 0 || o.Hosts > 2 {
+		return fmt.Errorf("hosts %d: want 1 or 2", o.Hosts)
+	}
+	if o.Daemon != "" && o.Hosts != 1 {
+		_, err := o.daemon()
 		return err
-	case err != nil:
-		s.printf("FAIL: %v\n", err)
-		sum.Pass, sum.Broken = false, append(sum.Broken, err.Error())
 	}
 	return nil
 }
 
-// A show is one demonstration.
+// skip says why there are no two hosts. Only who has asked for them takes that
+// for a failure.
+func (o *Options) skip(sum *Summary, missing error) {
+	sum.Skipped = missing.Error()
+	o.say("two hosts: skipped, %v", missing)
+	o.say("In the source tree, \"make demo\" builds both programs; or build it with \"go build ./cmd/skybusd\", and name it with --skybusd PATH.")
+	if o.Hosts == 2 {
+		sum.fail("two hosts: " + missing.Error())
+		o.printf("\nFAIL: two hosts were asked for\n")
+	}
+}
+
+// oneHost plays the part on one host. final: the demonstration ends with it.
+func oneHost(ctx context.Context, o *Options, final bool) (sum Summary, err error) {
+	p, err := newPlace(o.Root, o.Key)
+	if err != nil {
+		return sum, err
+	}
+	s := &show{stage: newStage(ctx, o, p.ledgers, p.key), place: p, final: final}
+	s.roots[producer], s.roots[consumer] = p.root, p.root
+	err = s.play(&sum)
+	s.killAll()
+	return sum, s.end(&sum.Verdict, final && o.Keep, errors.Join(err, p.remove()))
+}
+
+// A show is the part on one host.
 type show struct {
-	ctx context.Context
-	o   Options
-	*place
-	parts map[string]*child.Process // those that run
-	start time.Time
-	kills map[string]int
-	tick  time.Duration // between two lines of progress
-	last  progress
+	*stage
+	place *place
+	final bool // no other part comes after it
 }
 
 // play is the script: its times are parts of the duration.
 func (s *show) play(sum *Summary) error {
-	s.say("domain %d in %s: %s sends to %s, %s", s.key, s.root, producerAddr, consumerAddr, s.pace())
-	for _, act := range []func() error{
+	s.say("domain %d in %s: %s sends to %s, %s", s.key, s.place.root, producerAddr, consumerAddr, s.o.pace())
+	err := run(
 		func() error { return s.raise(consumer, s.o.Rate) },
 		func() error { return s.raise(producer, s.o.Rate) },
 		func() error { return s.until(s.part(0.25)) },
@@ -119,130 +156,24 @@ func (s *show) play(sum *Summary) error {
 		func() error { return s.until(s.elapsed() + s.part(0.04)) },
 		s.restartProducer,
 		func() error { return s.until(s.part(1)) },
-		s.drain,
+		func() error { return s.drain(s.waiting) },
 		func() error { return s.judge(sum) },
-	} {
-		if err := act(); err != nil {
-			return err
-		}
+	)
+	if err != nil {
+		return err
 	}
-	s.next()
-	if s.o.Keep {
-		return s.keep(sum)
+	if s.final {
+		s.next()
+	}
+	if s.final && s.o.Keep {
+		return s.keep(func() error { return s.drain(s.waiting) }, func() error { return s.judge(sum) }, func() error { return s.stop(consumer) })
 	}
 	return s.stop(consumer)
 }
 
-func (s *show) pace() string {
-	if s.o.Rate == 0 {
+func (o *Options) pace() string {
+	if o.Rate == 0 {
 		return "as fast as it goes"
 	}
-	return messages(uint64(s.o.Rate)) + " a second"
-}
-
-func (s *show) elapsed() time.Duration { return time.Since(s.start) }
-
-// part returns a part of the duration.
-func (s *show) part(f float64) time.Duration { return time.Duration(f * float64(s.o.Duration)) }
-
-// until lets things run until a time, and shows the progress.
-func (s *show) until(at time.Duration) error {
-	for {
-		next := s.last.at + s.tick
-		if err := s.sleep(min(at, next) - s.elapsed()); err != nil {
-			return err
-		}
-		if s.elapsed() >= next {
-			if err := s.progress(); err != nil {
-				return err
-			}
-		}
-		if s.elapsed() >= at {
-			return nil
-		}
-	}
-}
-
-// sleep waits, unless ctx ends or a process does, which nobody has killed.
-func (s *show) sleep(d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-s.ctx.Done():
-		return s.ctx.Err()
-	case <-done(s.parts[producer]):
-		return s.died(producer)
-	case <-done(s.parts[consumer]):
-		return s.died(consumer)
-	case <-timer.C:
-		return nil
-	}
-}
-
-func done(p *child.Process) <-chan struct{} {
-	if p == nil {
-		return nil
-	}
-	return p.Done()
-}
-
-func (s *show) died(role string) error {
-	if err := s.parts[role].Err(); err != nil {
-		return fmt.Errorf("the %s ended by itself: %w", role, err)
-	}
-	return fmt.Errorf("the %s ended by itself", role)
-}
-
-// wait polls until something is so.
-func (s *show) wait(what string, so func() (bool, error)) error {
-	for limit := time.Now().Add(patience); ; {
-		if ok, err := so(); ok || err != nil {
-			return err
-		}
-		if time.Now().After(limit) {
-			return fmt.Errorf("%s: not within %v", what, patience)
-		}
-		if err := s.sleep(pollEvery); err != nil {
-			return err
-		}
-	}
-}
-
-// raise starts a process.
-func (s *show) raise(role string, rate int) error {
-	p, err := child.Start(s.o.Part, spec{Role: role, Root: s.root, Key: s.key, Ledgers: s.ledgers, Rate: rate})
-	if err != nil {
-		return err
-	}
-	s.parts[role] = p
-	if s.kills[role] == 0 {
-		s.say("%s pid %d", role, p.PID())
-	}
-	return nil
-}
-
-// kill kills a process with SIGKILL and returns its number.
-func (s *show) kill(role string) (pid int) {
-	p := s.parts[role]
-	delete(s.parts, role)
-	p.Kill()
-	s.kills[role]++
-	return p.PID()
-}
-
-func (s *show) killAll() {
-	for role, p := range s.parts {
-		delete(s.parts, role)
-		p.Kill()
-	}
-}
-
-// stop asks a process to end.
-func (s *show) stop(role string) error {
-	p := s.parts[role]
-	delete(s.parts, role)
-	if err := p.Stop(patience); err != nil {
-		return fmt.Errorf("the %s did not end well: %w", role, err)
-	}
-	return nil
+	return messages(uint64(o.Rate)) + " a second"
 }

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // parts end as fast with the race detector
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
 }
 
 // faults are what a broken bus would do to message 1000, by the argument that
@@ -71,6 +71,9 @@ func play(t *testing.T, ctx context.Context, o Options) (Summary, string, error)
 	}
 	if o.Part == nil {
 		o.Part = []string{"part"}
+	}
+	if o.Hosts == 0 && o.Daemon == "" {
+		o.Hosts = 1
 	}
 	sum, err := Run(ctx, o)
 	if left, e := os.ReadDir(o.Root); e != nil || len(left) != 0 {
@@ -145,7 +148,7 @@ func TestKeptDemonstrationGoesOnUntilInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out := &onLine{text: "it goes on", do: func() { time.AfterFunc(200*time.Millisecond, cancel) }}
-	o := Options{Root: testutil.Dir(t), Duration: 1500 * time.Millisecond, Rate: 20_000, Keep: true, Out: out, Part: []string{"part"}}
+	o := Options{Root: testutil.Dir(t), Duration: 1500 * time.Millisecond, Rate: 20_000, Hosts: 1, Keep: true, Out: out, Part: []string{"part"}}
 	sum, err := Run(ctx, o)
 	if err != nil || !sum.Pass || strings.Count(out.String(), "PASS") != 2 {
 		t.Errorf("%+v, %v\n%s", sum, err, out)
@@ -181,7 +184,9 @@ func TestDomainOfOthersIsNotTaken(t *testing.T) {
 }
 
 func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
-	for what, o := range map[string]Options{"duration": {Duration: time.Millisecond}, "rate": {Rate: 5}} {
+	for what, o := range map[string]Options{
+		"duration": {Duration: time.Millisecond}, "rate": {Rate: 5}, "hosts 3": {Hosts: 3}, "hosts -1": {Hosts: -1}, "there is no skybusd": {Daemon: "/none"},
+	} {
 		if _, _, err := play(t, t.Context(), o); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: error %v", what, err)
 		}

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package demo shows that the bus keeps its promises: a producer and a consumer
-// process exchange messages while they are killed and restarted, and afterwards
-// every message is accounted for.
+// process exchange messages while something goes wrong, and afterwards every
+// message is accounted for. There are two parts.
+//
+// On one host the two processes are killed and restarted. Between two hosts, which
+// are two folders of this machine, the messages are carried by two relay daemons
+// over mutual TLS through a cable that is cut; then the daemons are killed and
+// restarted. Processes are ended by their number, and end with this one.
 //
 // No message is excused by the death of its witness. Producer and consumer keep
 // ledgers in mapped files, which stay when a process is killed:

@@ -14,11 +14,17 @@ import (
 	"github.com/skybus-io/skybus/cmd/skybus/internal/child"
 )
 
-// The two processes and their addresses.
+// The processes. The relay daemons are there in the part between two hosts only.
 const (
-	producer = "producer"
-	consumer = "consumer"
+	producer   = "producer"
+	consumer   = "consumer"
+	nearDaemon = "skybusd of " + near
+	farDaemon  = "skybusd of " + far
 )
+
+var roles = []string{producer, consumer, nearDaemon, farDaemon}
+
+// The addresses of the two that exchange messages.
 
 var (
 	producerAddr = addr.MustParse("0.0.0.1")

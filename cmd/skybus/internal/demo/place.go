@@ -19,29 +19,20 @@ const firstKey = 9000
 // is down before the producer has to wait too.
 const laneLimit = 16 << 20
 
-// A place is where a demonstration happens: its domain and its ledgers.
+// A place is where the part on one host happens: its domain and its ledgers.
 type place struct {
-	root, ledgers string
-	key           int
-	domain        *skybus.Domain
-	sent, seen    *os.File
+	root    string
+	key     int
+	folder  string // of the ledgers
+	ledgers *ledgers
+	domain  *skybus.Domain
 }
 
 // newPlace makes a domain of its own under root: with that key, or with a free
 // one if key is 0.
 func newPlace(root string, key int) (p *place, err error) {
-	p = &place{root: root, key: key}
-	if key == 0 {
-		p.key = firstKey
-	}
-	for {
-		err = p.claim()
-		if key != 0 || !errors.Is(err, os.ErrExist) {
-			break
-		}
-		p.key++
-	}
-	if err != nil {
+	p = &place{root: root}
+	if p.key, err = claimKey(key, p.claim); err != nil {
 		return nil, err
 	}
 	if err := p.build(); err != nil {
@@ -50,39 +41,41 @@ func newPlace(root string, key int) (p *place, err error) {
 	return p, nil
 }
 
+// claimKey calls claim with key, or, if that is 0, with one after the other until
+// it finds one that nobody has.
+func claimKey(key int, claim func(key int) error) (claimed int, err error) {
+	if key != 0 {
+		return key, claim(key)
+	}
+	for key = firstKey; ; key++ {
+		if err := claim(key); !errors.Is(err, os.ErrExist) {
+			return key, err
+		}
+	}
+}
+
 // claim makes the folder of the ledgers, which nobody else then has: two
 // demonstrations do not take the same domain.
-func (p *place) claim() error {
-	dir := channel.Dir(p.root, uint32(p.key))
+func (p *place) claim(key int) error {
+	dir := channel.Dir(p.root, uint32(key))
 	if _, err := os.Stat(dir); err == nil {
-		return fmt.Errorf("domain %d: the demonstration makes its own: %w", p.key, os.ErrExist)
+		return fmt.Errorf("domain %d: the demonstration makes its own: %w", key, os.ErrExist)
 	}
-	p.ledgers = filepath.Join(filepath.Dir(dir), fmt.Sprintf("skybus-demo-%d", p.key))
-	return os.Mkdir(p.ledgers, 0o700)
+	p.folder = filepath.Join(filepath.Dir(dir), fmt.Sprintf("skybus-demo-%d", key))
+	return os.Mkdir(p.folder, 0o700)
 }
 
 func (p *place) build() (err error) {
-	s := spec{Ledgers: p.ledgers}
-	sent, err := openSent(s.sentPath())
-	if err != nil {
+	if p.ledgers, err = newLedgers(p.folder); err != nil {
 		return err
 	}
-	sent.close()
-	seen, err := openSeen(s.seenPath())
-	if err != nil {
-		return err
-	}
-	seen.close()
-	if p.sent, err = os.Open(s.sentPath()); err != nil {
-		return err
-	}
-	if p.seen, err = os.Open(s.seenPath()); err != nil {
-		return err
-	}
-	p.domain, err = skybus.Open(p.key, skybus.Options{
-		Root: p.root, AllowUnknown: true, Limits: skybus.Limits{GrowBytes: laneLimit},
-	})
+	p.domain, err = openDomain(p.root, p.key, laneLimit)
 	return err
+}
+
+// openDomain makes a domain whose lanes grow up to limit, in bytes.
+func openDomain(root string, key int, limit uint64) (*skybus.Domain, error) {
+	return skybus.Open(key, skybus.Options{Root: root, AllowUnknown: true, Limits: skybus.Limits{GrowBytes: limit}})
 }
 
 // remove takes everything away. The processes are gone by then.
@@ -91,16 +84,26 @@ func (p *place) remove() error {
 	if p.domain != nil {
 		errs = append(errs, p.domain.Table().Destroy(true), p.domain.Close())
 	}
-	for _, f := range []*os.File{p.sent, p.seen} {
-		if f != nil {
-			f.Close()
-		}
-	}
-	return errors.Join(append(errs, os.RemoveAll(p.ledgers))...)
+	p.ledgers.close()
+	return errors.Join(append(errs, os.RemoveAll(p.folder))...)
 }
 
 // lane describes the lane that the messages go through.
-func (p *place) lane() channel.LaneInfo {
-	l, _ := p.domain.Table().Lane(channel.Pair{Src: producerAddr, Dst: consumerAddr})
+func (p *place) lane() channel.LaneInfo { return laneOf(p.domain) }
+
+func laneOf(d *skybus.Domain) channel.LaneInfo {
+	l, _ := d.Table().Lane(channel.Pair{Src: producerAddr, Dst: consumerAddr})
 	return l
+}
+
+// lastSeq returns the sequence of the last message sent through a lane, 0 for none.
+func lastSeq(l channel.LaneInfo) uint64 { return max(l.NextSeq, 1) - 1 }
+
+// inLane returns how many messages are in a lane; if it could not be looked into,
+// there are some.
+func inLane(l channel.LaneInfo) uint64 {
+	if l.Err != nil {
+		return 1
+	}
+	return l.Messages
 }

@@ -10,12 +10,16 @@ import (
 	"github.com/skybus-io/skybus/channel"
 )
 
-func (s *show) printf(format string, args ...any) { fmt.Fprintf(s.o.Out, format, args...) }
+func (o *Options) printf(format string, args ...any) { fmt.Fprintf(o.Out, format, args...) }
 
-// say writes a line with the time since the start.
-func (s *show) say(format string, args ...any) {
-	s.printf("[%4.1fs] %s\n", s.elapsed().Seconds(), fmt.Sprintf(format, args...))
+// say writes a line with the time since the demonstration began.
+func (o *Options) say(format string, args ...any) {
+	o.printf("[%4.1fs] %s\n", time.Since(o.began).Seconds(), fmt.Sprintf(format, args...))
 }
+
+func (s *stage) printf(format string, args ...any) { s.o.printf(format, args...) }
+
+func (s *stage) say(format string, args ...any) { s.o.say(format, args...) }
 
 // progress is what was there at the last line of progress.
 type progress struct {
@@ -25,13 +29,10 @@ type progress struct {
 }
 
 // progress says what has happened since it was last called.
-func (s *show) progress() error {
+func (s *stage) progress() error {
 	now := progress{at: s.elapsed()}
 	var err error
-	if now.sent, err = readSent(s.sent); err != nil {
-		return err
-	}
-	if now.seen, err = readSeen(s.seen); err != nil {
+	if now.sent, now.seen, err = s.read(); err != nil {
 		return err
 	}
 	was := s.last
@@ -50,52 +51,65 @@ func latency(d *delays) string {
 	return fmt.Sprintf("latency %s, p99 %s, max %s", short(d.quantile(0.5)), short(d.quantile(0.99)), short(d.quantile(1)))
 }
 
-// down names the process that is down.
-func (s *show) down() string {
-	for _, role := range []string{producer, consumer} {
-		if s.parts[role] == nil {
+// down names what is down: a process of this part, or the link.
+func (s *stage) down() string {
+	for _, role := range roles {
+		if s.roots[role] != "" && s.parts[role] == nil {
 			return "   (" + role + " down)"
 		}
+	}
+	if s.cut {
+		return "   (link cut)"
 	}
 	return ""
 }
 
-// report writes the summary and the verdict.
-func (s *show) report(sum *Summary) {
+// A figure is a line of a summary.
+type figure struct {
+	what string
+	n    uint64
+}
+
+// table writes a summary: what became of the messages, further figures, and how
+// long messages were on their way.
+func (s *stage) table(a *Audit, p50, p99 int64, further ...figure) {
 	s.printf("\n")
-	for _, l := range []struct {
-		what string
-		n    uint64
-	}{
-		{"messages sent", sum.Sent}, {"received", sum.Received}, {"lost", sum.Lost}, {"duplicated", sum.Duplicated},
-		{"torn", sum.Torn}, {"out of order", sum.OutOfOrder}, {"seen again, flagged as such", sum.Redelivered},
-		{"consumer killed with -9", uint64(sum.ConsumerKills)}, {"producer killed with -9", uint64(sum.ProducerKills)},
-	} {
-		s.printf("%-30s %12s\n", l.what, grouped(l.n))
+	for _, f := range append([]figure{
+		{"messages sent", a.Sent}, {"received", a.Received}, {"lost", a.Lost}, {"duplicated", a.Duplicated},
+		{"torn", a.Torn}, {"out of order", a.OutOfOrder}, {"seen again, flagged as such", a.Redelivered},
+	}, further...) {
+		s.printf("%-30s %12s\n", f.what, grouped(f.n))
 	}
-	s.printf("%-30s %12s\n", "latency, median", short(time.Duration(sum.P50)))
-	s.printf("%-30s %12s\n\n", "latency, 99% (with waiting)", short(time.Duration(sum.P99)))
-	if sum.Pass {
-		s.printf("PASS: nothing lost, nothing duplicated, nothing torn, all in order, with %d kills in mid-stream\n\n",
-			sum.ConsumerKills+sum.ProducerKills)
+	s.printf("%-30s %12s\n", "latency, median", short(time.Duration(p50)))
+	s.printf("%-30s %12s\n\n", "latency, 99% (with waiting)", short(time.Duration(p99)))
+}
+
+// verdict writes it; with says what the promises were kept with.
+func (s *stage) verdict(v *Verdict, with string) {
+	if v.Pass {
+		s.printf("PASS: nothing lost, nothing duplicated, nothing torn, all in order, with %s\n\n", with)
 	} else {
-		s.printf("FAIL: %s\n\n", strings.Join(sum.Broken, "; "))
+		s.printf("FAIL: %s\n\n", strings.Join(v.Broken, "; "))
 	}
 }
 
-// next says what can be tried on the domain.
-func (s *show) next() {
-	key := fmt.Sprintf(" -k %d", s.key)
-	if s.root != channel.DefaultRoot {
-		key += " --root " + s.root
-	}
-	program := s.o.Program
-	if !s.o.Keep {
-		s.printf("Next: %s demo --keep leaves it running. Then, in another terminal:\n", program)
-	} else {
+// inTerminal writes commands, for another terminal.
+func (s *stage) inTerminal(commands ...string) {
+	if s.o.Keep {
 		s.printf("Next, in another terminal:\n")
+	} else {
+		s.printf("Next: %s demo --keep leaves it running. Then, in another terminal:\n", s.o.Program)
 	}
-	s.printf("  %s top%s\n", program, key)
-	s.printf("  %s tail%s %s %s\n", program, key, producerAddr, consumerAddr)
-	s.printf("  %s stat%s\n\n", program, key)
+	for _, c := range commands {
+		s.printf("  %s %s\n", s.o.Program, c)
+	}
+	s.printf("\n")
+}
+
+// domainFlags name a domain on a command line.
+func domainFlags(root string, key int) string {
+	if root == channel.DefaultRoot {
+		return fmt.Sprintf("-k %d", key)
+	}
+	return fmt.Sprintf("-k %d --root %s", key, root)
 }
