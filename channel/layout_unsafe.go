@@ -139,6 +139,7 @@ const (
 	laneFirst      = 1 << 1 // its source is the channel's first address
 	laneRemote     = 1 << 2 // its destination is on another host: the relay reads it
 	laneMirror     = 1 << 3 // its source is on another host: the relay writes it
+	laneDoubt      = 1 << 6 // another host had something of it and has not confirmed that it was consumed
 )
 
 // What quarantine says.

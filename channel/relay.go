@@ -178,12 +178,15 @@ func (t *Table) turnFree(e *laneEntry, remote bool) error {
 		if atomic.LoadUint64(&e.prod.epoch) == 0 {
 			atomic.StoreUint64(&e.prod.epoch, t.newEpoch())
 		}
-		if l := t.laneInfo(e); l.Err == nil && l.HeadSeq > 0 { // nothing of it is lost: it was consumed here
+		if l := t.laneInfo(e); l.Err == nil && l.HeadSeq > 0 && e.flags.Load()&laneDoubt == 0 { // the rest was consumed here
 			atomic.StoreUint64(&e.cons.consumed, max(l.HeadSeq-1, atomic.LoadUint64(&e.cons.consumed)))
 		}
 		e.back = slot
 		e.flags.Or(laneRemote)
 	} else {
+		if l := t.laneInfo(e); l.Err != nil || l.HeadSeq > atomic.LoadUint64(&e.cons.consumed)+1 {
+			e.flags.Or(laneDoubt)
+		}
 		e.slot = slot
 		e.flags.And(^uint32(laneRemote))
 	}

@@ -37,6 +37,8 @@ type conn struct {
 	of     int
 	dials  bool
 
+	touched bool // the pump's: its turn ends with a flush
+
 	mu     sync.Mutex // guards all below, and the lanes' sources
 	sess   *link.Session
 	sock   *sock
@@ -45,6 +47,7 @@ type conn struct {
 	timer  *time.Timer
 	timed  int64
 	lanes  map[*lane]bool // of a dialled one
+	lent   []*lane        // they were ready while somebody wrote
 	newest uint64         // incarnation of the other side
 	state  string
 	since  time.Time
@@ -97,6 +100,8 @@ func (c *conn) run(s *sock, peer string) error {
 	c.sess.Close()
 	c.sum = addStats(c.sum, c.sess.Stats())
 	c.sess, c.sock = nil, nil
+	clear(c.lent)
+	c.lent = c.lent[:0]
 	for l := range c.lanes {
 		l.stream = nil
 	}
@@ -151,6 +156,7 @@ func (c *conn) note() {
 func (c *conn) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.giveBack()
 	for c.sess != nil && !c.busy {
 		now := c.d.now()
 		next, err := c.sess.Tick(now)
@@ -180,6 +186,17 @@ func (c *conn) flush() {
 			s.Close()
 			return
 		}
+	}
+}
+
+// giveBack has the pump look after the lanes again that it has lent. With mu held.
+func (c *conn) giveBack() {
+	if len(c.lent) > 0 && !c.busy {
+		for _, l := range c.lent {
+			c.d.again(l)
+		}
+		clear(c.lent)
+		c.lent = c.lent[:0]
 	}
 }
 

@@ -41,6 +41,7 @@ type Daemon struct {
 	refusals atomic.Uint64
 	guests   atomic.Int64
 	bellRung atomic.Uint32
+	anyWoken atomic.Bool // woken is not empty
 
 	done sync.WaitGroup
 	ctx  context.Context //nolint:containedctx // the daemon's own life
@@ -59,8 +60,9 @@ type Daemon struct {
 
 	routes *route.Table // those in force
 
-	lanes map[uint32]*lane // the pump's: by their bits
-	hot   []*lane          // the pump's: lanes that are polled
+	lanes   map[uint32]*lane // the pump's: by their bits
+	hot     []*lane          // the pump's: lanes that are polled
+	touched []*conn          // the pump's: to be flushed when its turn ends
 }
 
 // A peer is another host to which lanes lead.
@@ -230,6 +232,7 @@ func (d *Daemon) removeInbound(in *link.Inbound) {
 func (d *Daemon) again(l *lane) {
 	d.mu.Lock()
 	d.woken = append(d.woken, l)
+	d.anyWoken.Store(true)
 	d.mu.Unlock()
 	d.wake()
 }

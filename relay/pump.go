@@ -4,9 +4,7 @@ package relay
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"hash/fnv"
 	"math/rand/v2"
 	"runtime"
 	"time"
@@ -19,7 +17,7 @@ import (
 )
 
 const (
-	hotPolls = 200         // empty polls after which a lane has to ring the bell
+	hotPolls = 4           // empty polls after which a lane has to ring the bell
 	upkeep   = time.Second // between two looks at routes and silent lanes
 )
 
@@ -62,10 +60,9 @@ func (d *Daemon) pump() {
 	bell.Reset()
 	episode := rand.Uint32()
 	next := time.Now().Add(upkeep)
-	touched := map[*conn]bool{}
 	for turns := 0; d.ctx.Err() == nil; turns++ {
 		count := bell.Count()
-		busy := d.turn(touched)
+		busy := d.turn()
 		if turns%1024 == 0 || !busy {
 			if now := time.Now(); now.After(next) || d.wantsReload() {
 				next = now.Add(upkeep)
@@ -109,24 +106,27 @@ func (d *Daemon) wantsReload() bool {
 
 // turn looks once at everything that may have something new, and reports whether
 // anything had.
-func (d *Daemon) turn(touched map[*conn]bool) (busy bool) {
+func (d *Daemon) turn() (busy bool) {
 	d.relay.News(func(slot uint32) {
 		busy = true
-		d.news(slot, touched)
+		d.news(slot)
 	})
-	d.mu.Lock()
-	woken := d.woken
-	d.woken = nil
-	d.mu.Unlock()
-	for _, l := range woken {
-		d.heat(l)
+	if d.anyWoken.Load() {
+		d.mu.Lock()
+		woken := d.woken
+		d.woken = nil
+		d.anyWoken.Store(false)
+		d.mu.Unlock()
+		for _, l := range woken {
+			d.heat(l)
+		}
 	}
 	kept := d.hot[:0]
 	for _, l := range d.hot {
 		ready, stays := d.poll(l)
 		if ready {
 			busy = true
-			touched[l.conn] = true
+			d.touch(l.conn)
 		}
 		if stays {
 			kept = append(kept, l)
@@ -134,15 +134,25 @@ func (d *Daemon) turn(touched map[*conn]bool) (busy bool) {
 	}
 	clear(d.hot[len(kept):])
 	d.hot = kept
-	for c := range touched {
+	for i, c := range d.touched {
+		c.touched = false
 		c.flush()
-		delete(touched, c)
+		d.touched[i] = nil
 	}
+	d.touched = d.touched[:0]
 	return busy
 }
 
+// touch has the turn end with a flush of c.
+func (d *Daemon) touch(c *conn) {
+	if !c.touched {
+		c.touched = true
+		d.touched = append(d.touched, c)
+	}
+}
+
 // news takes care of a bit that came up.
-func (d *Daemon) news(slot uint32, touched map[*conn]bool) {
+func (d *Daemon) news(slot uint32) {
 	if l := d.lanes[slot]; l != nil {
 		d.heat(l)
 		return
@@ -156,7 +166,7 @@ func (d *Daemon) news(slot uint32, touched map[*conn]bool) {
 			i.c.sess.Touch(i.in, d.now())
 		}
 		i.c.mu.Unlock()
-		touched[i.c] = true
+		d.touch(i.c)
 		return
 	}
 	rl, ok := d.relay.Find(slot)
@@ -189,6 +199,11 @@ func (d *Daemon) poll(l *lane) (ready, stays bool) {
 	st := l.stream
 	switch {
 	case l.conn != c || c.sess == nil || st == nil || st.Stalled():
+		l.hot = false
+		return false, false
+	case c.busy && st.Ready(): // whoever writes goes on with it, and gives it back
+		c.sess.Wake(st)
+		c.lent = append(c.lent, l)
 		l.hot = false
 		return false, false
 	case st.Ready():
@@ -271,9 +286,7 @@ func (d *Daemon) connFor(p channel.Pair) (*conn, route.Rule) {
 	if pr == nil {
 		return nil, m.Rule
 	}
-	h := fnv.New32a()
-	_ = binary.Write(h, binary.LittleEndian, [2]uint32{uint32(p.Src), uint32(p.Dst)})
-	return pr.conns[int(h.Sum32())%len(pr.conns)], m.Rule
+	return pr.conns[ConnectionOf(p, len(pr.conns))], m.Rule
 }
 
 // upkeep does what need not be done at once.

@@ -128,6 +128,8 @@ func (d *Daemon) answer(c net.Conn) {
 		a.Error = "want one line of JSON: " + err.Error()
 	case q.Do == "status":
 		a.Status = d.status()
+	case q.Do == "routes":
+		d.Reload()
 	case q.Do == "reload":
 		d.Reload()
 		select {
@@ -137,7 +139,7 @@ func (d *Daemon) answer(c net.Conn) {
 	case q.Do == "stop":
 		d.askToStop()
 	default:
-		a.Error = fmt.Sprintf("%q: want status, reload or stop", q.Do)
+		a.Error = fmt.Sprintf("%q: want status, routes, reload or stop", q.Do)
 	}
 	_ = json.NewEncoder(c).Encode(&a)
 }
@@ -214,7 +216,8 @@ func ConnectionOf(p channel.Pair, connections int) int {
 }
 
 // Ask puts a question to the daemon of the domain in folder dir: "status",
-// "reload" or "stop". Errors: ErrNoDaemon.
+// "routes" (look at the route table at once), "reload" (read the configuration
+// again, too) or "stop". Errors: ErrNoDaemon.
 func Ask(dir, do string) (*Status, error) {
 	path := filepath.Join(dir, channel.DaemonSocket)
 	c, err := net.DialTimeout("unix", path, controlPatience)

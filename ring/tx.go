@@ -25,6 +25,7 @@ type Tx struct {
 	limit uint64 // released + C - 16 as last seen: a batch may end here (R3)
 	seen  uint64 // released as last seen (R6)
 	mark  uint64 // writing as stored: nothing at or beyond it has been written (R12)
+	held  uint64 // released is believed up to here
 	most  uint64 // largest payload
 	base  uint64 // sequence in the tail header
 	seq   uint64 // sequence of the next record
@@ -36,7 +37,7 @@ type Tx struct {
 // AttachTx walks from `released` to the tail and takes up where the last
 // producer stopped (R9). If the ring has ended in MOVED or CLOSED, Err tells so.
 func AttachTx(r Region) (*Tx, error) {
-	t := &Tx{r: r, most: uint64(MaxPayload(r.Size()))}
+	t := &Tx{r: r, most: uint64(MaxPayload(r.Size())), held: maxPos}
 	t.seen = r.marks.released.Load()
 	w, err := walk(r, t.seen, nil)
 	if err != nil {
@@ -246,6 +247,7 @@ func (t *Tx) refresh(end uint64) error {
 	if rel < t.seen || rel > t.tail || rel%align != 0 {
 		return damagedf("released went from %d to %d, the tail is at %d", t.seen, rel, t.tail)
 	}
+	rel = min(rel, t.held)
 	t.seen = rel
 	t.limit = rel + t.r.Size() - HeaderSize
 	if end > t.limit {

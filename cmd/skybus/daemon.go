@@ -22,6 +22,7 @@ import (
 const (
 	askStatus = "status"
 	askReload = "reload"
+	askRoutes = "routes"
 	askStop   = "stop"
 
 	linkUp  = "up"
@@ -298,7 +299,7 @@ func (a *app) tellDaemon(k domainKey, relayKey uint32) error {
 	if d.Table().RelayKey() != relayKey {
 		return nil
 	}
-	_, err = relay.Ask(folder, askReload)
+	_, err = relay.Ask(folder, askRoutes)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return cause(err)

@@ -38,12 +38,12 @@ type Inbound struct {
 	off     uint32
 	flag    uint8
 
-	largest  bool // the ring does not grow any more
-	dirty    bool // in the session's list of those that owe an ACK
-	since    int64
-	told     uint64 // consumed, in the last ACK
-	messages int    // since the last ACK
-	bytes    uint64 // likewise
+	largest bool // the ring does not grow any more
+	dirty   bool // in the session's list of those that owe an ACK
+	since   int64
+	told    uint64 // consumed, in the last ACK
+	bytes   uint64 // of records since the last ACK
+	often   uint64 // an ACK goes alone after so many
 }
 
 // Sink returns what the stream is written to.
@@ -174,7 +174,7 @@ func (s *Session) state(in *Inbound) (wire.State, error) {
 	if keep := size/4 + ring.HeaderSize; free > keep && in.part == nil {
 		in.granted = max(in.granted, in.received+free-keep)
 	}
-	in.told = consumed
+	in.told, in.often = consumed, size/ackShare
 	if consumed > in.stored { // a GAP has number 0, and nobody has taken it
 		consumed = 0
 	}
@@ -241,7 +241,6 @@ func (s *Session) have(in *Inbound, seq uint64, n int) {
 	size := ring.RecordSize(n)
 	in.stored = seq
 	in.received += size
-	in.messages++
 	in.bytes += size
 	s.stats.ReceivedMessages++
 	s.stats.ReceivedBytes += uint64(n)
@@ -253,7 +252,7 @@ func (s *Session) owe(in *Inbound, now int64) {
 		in.dirty, in.since = true, now
 		s.dirty = append(s.dirty, in)
 	}
-	if in.messages >= ackMessages || in.bytes >= ackBytes {
+	if in.bytes >= in.often {
 		s.due = true
 	}
 	s.ackAt = min(s.ackAt, in.since+AckAfter)
@@ -271,8 +270,12 @@ func (s *Session) Sweep(now int64) {
 
 // Touch tells that the lane's reader has released something.
 func (s *Session) Touch(in *Inbound, now int64) {
-	if in.sink != nil {
-		s.owe(in, now)
+	if in.sink == nil {
+		return
+	}
+	s.owe(in, now)
+	if free, size := in.sink.Space(); in.granted+size/ackShare < in.received+free-min(free, size/4) {
+		s.due = true // a good part of the ring: the origin may be waiting for it
 	}
 }
 
@@ -359,7 +362,7 @@ func (s *Session) onWant(in *Inbound, body []byte, now int64) error {
 			return nil
 		}
 	}
-	in.bytes = ackBytes
+	s.due = true
 	s.owe(in, now)
 	return nil
 }

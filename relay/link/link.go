@@ -18,12 +18,11 @@ const (
 )
 
 const (
-	ackMessages = 64       // an ACK goes alone after so many messages
-	ackBytes    = 32 << 10 // or so many record bytes
-	quantum     = 32 << 10 // payload bytes that a stream of priority 0 sends in its turn (L9)
-	takeAtOnce  = 32
-	refFrom     = 4 << 10 // payloads from this size are sent from where they are
-	maxStreams  = 1 << 17
+	ackShare   = 8        // an ACK goes alone after this part of the ring has been stored, or released
+	quantum    = 32 << 10 // payload bytes that a stream of priority 0 sends in its turn (L9)
+	takeAtOnce = 32
+	refFrom    = 4 << 10 // payloads from this size are sent from where they are
+	maxStreams = 1 << 17
 )
 
 // Release says what moves the head of the origin's lane (L5).

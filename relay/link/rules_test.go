@@ -669,6 +669,33 @@ func TestL14WhatIsDiscardedIsAGapThatBothSidesPass(t *testing.T) {
 	}
 }
 
+// A lane that has come from another host may have a GAP in it: the next host is
+// told of that, and what it stood for is missing there, too.
+func TestL14AGapInTheLaneIsPassedOn(t *testing.T) {
+	r := newRig(t, nil)
+	l := newLane(t, 1<<16, epoch1, 1)
+	r.open(l, north, south)
+	l.puts(2, 100)
+	for _, p := range [][]byte{wire.GapRecord(&wire.Gap{Epoch: 9, From: 77, Reason: ReasonNewLife, Text: "began anew"}), []byte("no gap")} {
+		b, err := l.tx.ClaimFlagged(len(p), ring.FlagGap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(b, p)
+		l.tx.Commit()
+		l.puts(1, 100)
+	}
+	r.settle()
+	m := r.b.host.only()
+	r.consume(m, 100)
+	if len(m.gaps) != 2 || m.gaps[0] != (wire.Gap{Epoch: epoch1, From: 3, To: 3, Reason: ReasonNewLife, Text: "began anew"}) || m.gaps[1].From != 5 || m.gaps[1].To != 5 {
+		t.Errorf("the far process is told of %+v", m.gaps)
+	}
+	if len(m.got) != 4 || m.got[2].seq != 4 || m.got[3].seq != 6 || l.First() != 7 {
+		t.Errorf("%d messages arrive, and the origin still has record %d", len(m.got), l.First())
+	}
+}
+
 // What was discarded while there was no connection is a GAP right after RESUME;
 // what another host has consumed meanwhile is not lost.
 func TestL14WhatWentWhileThereWasNoConnection(t *testing.T) {

@@ -364,7 +364,7 @@ func (s *Session) acks(o *Out) {
 			s.refuse(in.num, in, wire.Notice{Code: s.host.Code(err), Text: err.Error()})
 			continue
 		}
-		in.messages, in.bytes = 0, 0
+		in.bytes = 0
 		at := len(o.cur)
 		o.cur = wire.AppendState(o.cur, wire.TypeAck, 0, in.num, &state)
 		o.Bytes += len(o.cur) - at

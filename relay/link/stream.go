@@ -157,6 +157,17 @@ func (s *Session) gap(st *Stream, g *wire.Gap) {
 	}
 }
 
+// passOn turns a GAP that the origin's own lane has into one for the far side.
+func (s *Session) passOn(st *Stream, rec *ring.Record) {
+	g, err := wire.ParseGap(rec.Data)
+	if err != nil {
+		g.Reason, g.Text = ReasonDiscarded, "a gap that cannot be read"
+	}
+	g.Epoch, g.From, g.To = st.epoch, st.sent+1, rec.Seq
+	st.recs = st.recs[1:]
+	s.gap(st, &g)
+}
+
 func (s *Session) onAck(st *Stream, state *wire.State) error {
 	switch {
 	case state.Epoch != st.epoch || !st.flowing:
@@ -171,6 +182,8 @@ func (s *Session) onAck(st *Stream, state *wire.State) error {
 		st.stalled, st.wanted = false, false
 		s.Wake(st)
 		s.host.Woken(st)
+	} else if st.source.Ready() { // its ring has ended, and goes on now that all of it is consumed
+		s.Wake(st)
 	}
 	s.unpark()
 	return nil
@@ -215,6 +228,10 @@ func (s *Session) next(st *Stream) *ring.Record {
 		for len(st.recs) > 0 {
 			rec := &st.recs[0]
 			if rec.Seq > st.sent {
+				if rec.Flags&ring.FlagGap != 0 {
+					s.passOn(st, rec)
+					continue
+				}
 				if rec.Seq > st.sent+1 {
 					s.gap(st, &wire.Gap{Epoch: st.epoch, From: st.sent + 1, To: rec.Seq - 1, Reason: ReasonDiscarded, Text: "discarded at the origin"})
 				}
@@ -350,7 +367,7 @@ func (s *Session) fit(st *Stream) (n, body int, bytes uint64) {
 		rec := &st.recs[n]
 		size, frame := ring.RecordSize(len(rec.Data)), wire.RecordHeader+len(rec.Data)
 		if n > 0 && (bytes+size > free || body+frame > wire.MaxPayload || rec.Seq != st.recs[n-1].Seq+1 ||
-			uint64(len(rec.Data)) > uint64(s.peer.MaxRecord)) {
+			rec.Flags&ring.FlagGap != 0 || uint64(len(rec.Data)) > uint64(s.peer.MaxRecord)) {
 			break
 		}
 		n, body, bytes = n+1, body+frame, bytes+size

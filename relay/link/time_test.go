@@ -18,10 +18,10 @@ func TestL6AnAckWaitsForCompany(t *testing.T) {
 		alone bool // before a millisecond is over
 	}{
 		{"one", []int{10}, false},
-		{"63", sizesOf(63, 0), false},
-		{"64", sizesOf(64, 0), true},
-		{"a bit less than 32 KiB", sizesOf(4, 8160), false},
-		{"32 KiB", sizesOf(4, 8176), true},
+		{"a bit less than an eighth of the ring", sizesOf(511, 0), false},
+		{"an eighth", sizesOf(512, 0), true},
+		{"an eighth, in large ones", sizesOf(2, 4080), true},
+		{"a bit less, in large ones", []int{4080, 4064}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -110,6 +110,24 @@ func TestL6WhatWasConsumedIsTold(t *testing.T) {
 	h.s.Touch(h.host.opened[0], h.now) // the pump may be late
 	h.now += AckAfter
 	h.silent()
+}
+
+// What makes a good part of the ring free is told at once: the origin may wait for it.
+func TestL6MuchRoomIsToldAtOnce(t *testing.T) {
+	h := newHand(t)
+	h.host.most = 1 << 16
+	h.open(1, epoch1, 1)
+	h.must(dataFrame(1, epoch1, 1, sizesOf(12, 2032)...), dataFrame(1, epoch1, 13, sizesOf(11, 2032)...))
+	h.drain()
+	m, in := h.host.only(), h.host.opened[0]
+	m.read(3)
+	h.s.Touch(in, h.now)
+	h.silent()
+	m.read(20)
+	h.s.Touch(in, h.now)
+	if s := h.state(h.only(wire.TypeAck)[0]); s.Consumed != 23 {
+		t.Errorf("%+v is acknowledged, want 23 consumed", s)
+	}
 }
 
 func TestL16PingsAreSentAndAnswered(t *testing.T) {

@@ -14,17 +14,13 @@ import (
 
 func addrOf(k int) addr.Addr { return addr.Addr(k) }
 
-// within fails the test when f takes longer than it may: a loop that makes no
-// progress would otherwise be told of by nothing but the test's own end.
+// within shows where f is when it takes longer than it may: a loop that makes no
+// progress would otherwise be told of by nothing but the end of all tests.
 func within(t *testing.T, limit time.Duration, f func()) {
 	t.Helper()
-	done := make(chan struct{})
-	go func() { defer close(done); f() }()
-	select {
-	case <-done:
-	case <-time.After(limit):
-		t.Fatalf("no end after %v", limit)
-	}
+	alarm := time.AfterFunc(limit, func() { panic(fmt.Sprintf("%s: no end after %v", t.Name(), limit)) })
+	defer alarm.Stop()
+	f()
 }
 
 // watch has f called for each complete frame that e reads.
@@ -264,7 +260,7 @@ func streamsWait(t *testing.T, size int) {
 	if r.a.Pending(r.now) {
 		t.Error("the session has something to say that it may not say")
 	}
-	for range 40 {
+	for range 200 {
 		_ = r.read(r.b)
 		r.settle()
 		for _, m := range r.b.host.mirrors {
