@@ -106,7 +106,7 @@ func (d *fake) parse(args []string) error {
 	f.StringVar(&d.listen, "listen", "", "")
 	f.StringVar(&d.ca, "ca", "", "")
 	f.StringVar(&d.cert, "cert", "", "")
-	f.StringVar(&d.key, "key", "", "")
+	f.StringVar(&d.key, "key-file", "", "")
 	f.BoolVar(&d.insecure, "insecure", false, "")
 	f.String("log", "", "")
 	f.Func("peer", "", func(s string) error { d.peers = append(d.peers, s); return nil })

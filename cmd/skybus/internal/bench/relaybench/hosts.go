@@ -135,7 +135,7 @@ func (o *Options) certify(dir string) (args [2][]string, err error) {
 			return args, fmt.Errorf("make certificates: %w", err)
 		}
 		cert, key := certs.HostFiles(dir, host)
-		args[i] = []string{"--ca", filepath.Join(dir, certs.CAFile), "--cert", cert, "--key", key}
+		args[i] = []string{"--ca", filepath.Join(dir, certs.CAFile), "--cert", cert, "--key-file", key}
 	}
 	return args, nil
 }
