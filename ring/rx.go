@@ -234,7 +234,8 @@ func (x *Rx) Restart() {
 // one before, and is not released; or the one before the first, if there is none.
 func (x *Rx) Shown() (seq uint64, err error) {
 	end := max(x.claimed, x.redel)
-	seq = atomic.LoadUint64(x.r.seq(x.released)) - 1
+	first := atomic.LoadUint64(x.r.seq(x.released))
+	seq = max(first, 1) - 1
 	_, err = walk(x.r, x.released, func(pos, at uint64, h header) error {
 		if pos >= end {
 			return errStop

@@ -319,6 +319,13 @@ func (m *fakeMirror) Commit() { m.usable(); m.last().tx.Commit() }
 func (m *fakeMirror) Abort()  { m.usable(); m.aborts++; m.last().tx.Abort() }
 func (m *fakeMirror) Close()  { m.usable(); m.open-- }
 
+// follow has the far process come to the ring's end, and go on in the next one.
+func (m *fakeMirror) follow() {
+	for m.gens[0].rx.Ready() && m.gens[0].rx.AtEnd() {
+		m.gens = m.gens[1:]
+	}
+}
+
 // read has the far process take up to n messages, and reports how many it took.
 func (m *fakeMirror) read(n int) (took int) {
 	var rec [1]ring.Record

@@ -149,7 +149,12 @@ func TestResumeOfMoreThanThereIs(t *testing.T) {
 			h := newHand(t)
 			l := newLane(t, 1<<16, epoch1, 1)
 			l.puts(3, 100)
+			other := newLane(t, 1<<16, epoch1, 1)
+			next := h.s.Open(other, south+1, north, 0, OnConsumed)
+			h.only(wire.TypeOpen)
 			h.resume(l, &wire.State{Epoch: epoch1, Stored: stored, Credit: 10_000, Largest: 10_000})
+			h.must(stateFrame(wire.TypeResume, next.num, wire.State{Epoch: epoch1, Credit: 10_000, Largest: 10_000}))
+			other.puts(3, 100)
 			all := h.drain()
 			if err := h.s.Err(); !errors.Is(err, wire.ErrProtocol) || len(all) != 1 || all[0].Type != wire.TypeRefuse {
 				t.Errorf("of 3 records %d are said to be stored: %v, the session writes %q", stored, err, typesOf(all))
@@ -166,6 +171,17 @@ func TestResumeOfMoreThanThereIs(t *testing.T) {
 	h.silent()
 	if l.First() != 4 || h.s.Err() != nil {
 		t.Errorf("the origin has record %d, %v", l.First(), h.s.Err())
+	}
+}
+
+// An origin that says that everything there can be was consumed has lost nothing.
+func TestOpenWithEverythingConsumed(t *testing.T) {
+	h := newHand(t)
+	h.must(wire.AppendOpen(nil, 1, &wire.Open{
+		Src: uint32(north), Dst: uint32(south), Epoch: epoch1, First: 5, Next: 5, Consumed: math.MaxUint64, Size: 1 << 16,
+	}))
+	if s := h.state(h.only(wire.TypeResume)[0]); s.Stored != 4 || s.Consumed != 4 || len(h.host.lost) != 0 {
+		t.Errorf("RESUME says %+v, lost is %+v", s, h.host.lost)
 	}
 }
 

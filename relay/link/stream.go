@@ -75,12 +75,16 @@ func (s *Session) sendOpen(st *Stream) {
 	st.source.Restart()
 	st.epoch = st.source.Epoch()
 	o := wire.Open{
-		Src: uint32(st.Src), Dst: uint32(st.Dst), Epoch: st.epoch, First: st.source.First(), Next: st.source.Next(),
+		Src: uint32(st.Src), Dst: uint32(st.Dst), Epoch: st.epoch, First: st.first(), Next: st.source.Next(),
 		Consumed: st.source.Consumed(), Size: st.source.Size(), Priority: st.priority, Release: uint8(st.release),
 	}
 	o.Next = max(o.Next, o.First)
 	s.control = wire.AppendOpen(s.control, st.num, &o)
 }
+
+// first returns the first record that the lane still has. A GAP that begins a life
+// has number 0, and is none of them.
+func (st *Stream) first() uint64 { return max(st.source.First(), 1) }
 
 // Shut ends a stream on this connection. What was not confirmed stays in the lane.
 func (s *Session) Shut(st *Stream) {
@@ -132,7 +136,7 @@ func (s *Session) onResume(st *Stream, state *wire.State, unknown bool) error {
 	}
 	st.flowing, st.again = true, st.source.Doubtful()
 	st.credit, st.largest = state.Credit, uint64(state.Largest)
-	first := st.source.First()
+	first := st.first()
 	st.sent = state.Stored
 	if first-1 > st.sent { // discarded while no daemon ran (L14), or the route led elsewhere meanwhile
 		g := wire.Gap{Epoch: st.epoch, From: st.sent + 1, To: first - 1, Reason: ReasonDiscarded, Text: "discarded at the origin"}

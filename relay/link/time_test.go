@@ -186,7 +186,7 @@ func TestL16ASilentConnectionIsDead(t *testing.T) {
 	if h.s.Up() || !errors.Is(h.s.Err(), ErrOver) {
 		t.Errorf("the session is up: %v", h.s.Err())
 	}
-	if _, again := h.s.Tick(h.now + 1); again != err {
+	if _, again := h.s.Tick(h.now + 1); !errors.Is(again, err) {
 		t.Errorf("Tick then says %v", again)
 	}
 }

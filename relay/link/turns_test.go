@@ -68,7 +68,7 @@ func TestL9ALargeRecordAndSmallOnesInterleave(t *testing.T) {
 			small.puts(1, 64)
 		}
 		r.poll()
-		r.a.Tick(r.now)
+		_, _ = r.a.Tick(r.now)
 		r.write(r.a, r.b)
 		if err := r.read(r.b); err != nil {
 			t.Fatal(err)
@@ -301,6 +301,30 @@ func TestL9ARefusedStreamMakesRoom(t *testing.T) {
 	h.must(wire.AppendNotice(nil, wire.TypeRefuse, first.num, wire.Notice{Code: wire.CodeBudget}))
 	if f := h.only(wire.TypeData); f[0].Stream != second.num || len(h.host.woken) != 1 {
 		t.Errorf("stream %d goes on, %d are woken", f[0].Stream, len(h.host.woken))
+	}
+}
+
+// A large record that is given up half sent is not in flight any more.
+func TestL9AHalfSentRecordIsNotInFlight(t *testing.T) {
+	for _, shut := range []bool{true, false} {
+		h := newHand(t)
+		l := newLane(t, 1<<20, epoch1, 1)
+		st := h.resume(l, &wire.State{Epoch: epoch1, Credit: 1 << 20, Largest: 1 << 18})
+		l.puts(1, 200_000)
+		h.s.Wake(st)
+		if got := typesOf(h.frames()); got != "FRAG" || h.s.Stats().InFlight < 200_000 {
+			t.Fatalf("the session writes %q with %d bytes in flight", got, h.s.Stats().InFlight)
+		}
+		if shut {
+			h.s.Shut(st)
+			h.only(wire.TypeClose)
+		} else {
+			h.must(wire.AppendNotice(nil, wire.TypeRefuse, st.num, wire.Notice{Code: wire.CodeBudget}))
+			h.silent()
+		}
+		if n := h.s.Stats().InFlight; n != 0 || l.First() != 1 {
+			t.Errorf("%d bytes are in flight, the origin has record %d", n, l.First())
+		}
 	}
 }
 
