@@ -19,7 +19,7 @@ TESTED := . $(patsubst %/go.mod,%,$(sort $(wildcard */go.mod)))
 # The packages whose stores are crash sites, and the build tag that compiles the
 # step hooks and the invariants into them.
 STEPS_TAG := skybus_steps
-STEPS_PACKAGES := ./ring ./shm ./channel ./route .
+STEPS_PACKAGES := ./ring ./shm ./channel ./route ./relay .
 
 # Runs several go test commands and adds up what they did.
 TESTSUM = $(GO) -C tools run ./testsum -C .. $(if $(filter 1,$(V)),-v)
@@ -32,6 +32,7 @@ CHECKS := check-fmt check-tidy check-layers check-generated check-vet check-cros
 
 FUZZTIME ?= 30s
 SKYBUS_KILLS ?= 10000
+SKYBUS_HOSTS_TIME ?= 1h
 
 # What go generate does not write, and what is not compared after it.
 SNAPSHOT := find . -type f -not -path './.git/*' -not -path './bin/*' -not -path './bench/out/*' \
@@ -60,7 +61,7 @@ demo: build ## build, then run bin/skybus demo (KEEP=1 keeps its domain)
 test: ## all tests, again with crash steps, and each benchmark once (V=1: all output; TESTFLAGS=...)
 	@$(TESTSUM) \
 		'tests|.|-vet=off $(TESTFLAGS) ./...' \
-		'tests with crash steps|.|-vet=off -tags $(STEPS_TAG) $(TESTFLAGS) $(STEPS_PACKAGES)' \
+		'tests with crash steps|.|-vet=off -timeout 30m -tags $(STEPS_TAG) $(TESTFLAGS) $(STEPS_PACKAGES)' \
 		'benchmarks, once each|.|-vet=off -run ^$$ -bench . -benchtime 1x ./...' \
 		$(foreach m,$(filter-out .,$(TESTED)),'tests of $(m)|$(m)|-vet=off $(TESTFLAGS) ./...')
 
@@ -81,10 +82,11 @@ fuzz: ## each fuzz target for FUZZTIME=30s (FUZZ=regexp picks some)
 	done; \
 	exit $$failed
 
-soak: ## kill processes SKYBUS_KILLS=10000 times and look for lost messages; takes hours
-	@echo "== soak test, $(SKYBUS_KILLS) kills"
+soak: ## kill processes SKYBUS_KILLS=10000 times, and plague three hosts for SKYBUS_HOSTS_TIME=1h; takes hours
+	@echo "== soak test, $(SKYBUS_KILLS) kills, then three hosts for $(SKYBUS_HOSTS_TIME)"
 	@SKYBUS_SOAK=1 SKYBUS_KILLS=$(SKYBUS_KILLS) $(TESTSUM) -v \
 		'soak|.|-vet=off -count=1 -p 1 -tags $(STEPS_TAG) -run Soak|Kill -timeout 4h ./...'
+	@SKYBUS_HOSTS_TIME=$(SKYBUS_HOSTS_TIME) $(TESTSUM) -v 'three hosts|.|-vet=off -count=1 -run TestHosts -timeout 12h ./relay/hosts'
 
 bench: ## measure (ONLY=area, ROUNDS=n, DURATION=2s)
 	@echo "== measuring $(or $(ONLY),everything)"

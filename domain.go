@@ -95,8 +95,12 @@ func Open(key int, opts Options) (*Domain, error) {
 	}
 	d := &Domain{table: table, opts: opts, log: opts.Logger, endpoints: map[*Endpoint]bool{}}
 	table.SetRoutes(d.isRemote)
+	table.SetDurable(d.durables())
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
+	}
+	if err := table.TakeUp(); err != nil { // the domain is of use without these lanes
+		d.log.Error("what durable lanes have left behind was not all taken up", "domain", key, "err", err)
 	}
 	return d, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/channel"
 	"github.com/skybus-io/skybus/relay/wire"
 	"github.com/skybus-io/skybus/ring"
 	"github.com/skybus-io/skybus/route"
@@ -44,6 +45,27 @@ func (d *Domain) isRemote(a addr.Addr) (bool, error) {
 	}
 	m, ok := t.Lookup(a)
 	return ok && !m.Local, nil
+}
+
+// durables tells which lanes the routes make durable.
+func (d *Domain) durables() channel.Durables {
+	return channel.Durables{
+		Lane: func(p channel.Pair) (how channel.Durability, durable bool, err error) {
+			t, err := d.routes()
+			if err != nil || t == nil {
+				return how, false, err
+			}
+			r, ok := t.LookupDurable(p.Src, p.Dst)
+			return channel.Durability{Sync: r.Mode == route.Sync, Dir: r.Dir}, ok, nil
+		},
+		Dirs: func() ([]string, error) {
+			t, err := d.routes()
+			if err != nil || t == nil {
+				return nil, err
+			}
+			return t.DurableDirs(), nil
+		},
+	}
 }
 
 // mayLive refuses to bind an address that the routes place on another host:

@@ -215,7 +215,7 @@ func (t *Table) configureLane(p Pair, spec laneSpec) error {
 	e.size.Store(spec.size)
 	clear(e.desc[:])
 	copy(e.desc[:descSize-1], spec.desc)
-	e.flags.Store(spec.flags | e.flags.Load()&(laneRemote|laneMirror))
+	e.flags.Store(spec.flags | e.flags.Load()&(laneRemote|laneMirror|laneDurable|laneSync))
 	return nil
 }
 
@@ -418,6 +418,14 @@ func (t *Table) remake(p Pair) error {
 }
 
 func (t *Table) remakeLane(e *laneEntry) error {
+	begin := life{seq: 1}
+	if e.isDurable() {
+		folder, err := t.folderOf(e, e.gen.Load()+1)
+		if err != nil {
+			return err
+		}
+		begin.folder = folder
+	}
 	if err := t.removeFiles(e); err != nil {
 		return err
 	}
@@ -435,7 +443,8 @@ func (t *Table) remakeLane(e *laneEntry) error {
 		atomic.StoreUint64(&e.cons.consumed, 0)
 		atomic.StoreUint64(&e.cons.again, 0)
 	}
-	seg, err := t.createLane(e, gen, size, 1)
+	begin.epoch, begin.begin = e.life(0).epoch, e.life(0).begin
+	seg, err := t.createGeneration(e, gen, size, begin)
 	if err != nil {
 		return err
 	}
@@ -468,6 +477,9 @@ func (t *Table) Destroy(force bool) error {
 	return t.change(func() error {
 		if a, held, err := t.locks.AnyBound(0); err != nil || held {
 			return fmt.Errorf("destroy domain %d: %s: %w", t.key, t.Format(addr.Addr(a)), errors.Join(ErrInUse, err))
+		}
+		if err := t.removeDurable(); err != nil {
+			return err
 		}
 		return removeDomain(t.dir)
 	})

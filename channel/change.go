@@ -27,7 +27,8 @@ func (t *Table) change(f func() error) error {
 	if err := t.current(fmt.Errorf("%w: key %d was destroyed", ErrNoDomain, t.key)); err != nil {
 		return err
 	}
-	if m := t.st.mutation.Load(); m&1 == 1 {
+	m := t.st.mutation.Load()
+	if m&1 == 1 {
 		if err := t.recover(); err != nil {
 			return fmt.Errorf("tidy up after a change that was cut off: %w", err)
 		}
@@ -35,6 +36,9 @@ func (t *Table) change(f func() error) error {
 	}
 	step("table.begin")
 	t.st.mutation.Add(1)
+	if m&1 == 1 {
+		_ = t.takeUpAll() // it may be what was cut off; Check knows what cannot be taken up
+	}
 	err := f()
 	step("table.end")
 	t.st.mutation.Add(1)
@@ -77,11 +81,11 @@ func (t *Table) recoverUncounted() error {
 
 func (t *Table) recoverLane(e *laneEntry) error {
 	switch e.state.Load() {
-	case laneMaking, laneRemoving:
+	case laneMaking, laneRemoving, laneTaking:
 		return t.freeLane(e)
 	case laneIdle: // not yet unlinked by the consumer, or being made anew
 		for _, gen := range []uint32{e.gen.Load() - 1, e.gen.Load()} {
-			if err := os.Remove(t.lanePath(e, gen)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := t.removeGeneration(e, gen); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
@@ -94,7 +98,11 @@ func (t *Table) recoverLane(e *laneEntry) error {
 
 // freeLane ends an entry that is no lane.
 func (t *Table) freeLane(e *laneEntry) error {
-	if err := t.removeFiles(e); err != nil {
+	remove := t.removeFiles
+	if e.state.Load() == laneTaking {
+		remove = t.removeLinks
+	}
+	if err := remove(e); err != nil {
 		return err
 	}
 	e.bytes.Store(0)
@@ -152,13 +160,18 @@ func inboxName(a addr.Addr) string { return fmt.Sprintf("i-%08x", uint32(a)) }
 func (t *Table) removeFiles(e *laneEntry) error {
 	stem := strings.TrimSuffix(laneName(pairOf(e), 0), "0")
 	entries, err := os.ReadDir(t.dir)
+	var links []string
 	for _, d := range entries {
-		if strings.HasPrefix(d.Name(), stem) {
+		switch {
+		case !strings.HasPrefix(d.Name(), stem):
+		case d.Type() == fs.ModeSymlink:
+			links = append(links, t.path(d.Name()))
+		default:
 			step("table.unlink")
 			err = errors.Join(err, os.Remove(t.path(d.Name())))
 		}
 	}
-	return err
+	return errors.Join(err, removeForGood(links))
 }
 
 // A laneSpec says how a lane is to be made.
@@ -169,6 +182,7 @@ type laneSpec struct {
 	number   uint32
 	desc     string
 	begin    *life  // of a mirrored lane
+	folder   string // of a durable lane's files
 	ring     uint64 // bytes of the first ring of a mirrored lane; 0 as for others
 }
 
@@ -179,6 +193,9 @@ type life struct {
 	seq   uint64 // of the first record
 	jump  bool   // it does not go on from what was before
 	gap   []byte // payload of a GAP that is the first record, or nil
+
+	folder  string // of a durable lane's files; empty: where the others are
+	replace bool   // the segment may exist: it was left behind
 }
 
 // makeLane makes the lane p, which must not exist. Under the change lock.
@@ -213,6 +230,7 @@ func (t *Table) makeLane(p Pair, spec laneSpec) (uint32, error) {
 		spec.begin = &life{epoch: e.prod.epoch, seq: 1}
 	}
 	e.prod.epoch, e.prod.begin = spec.begin.epoch, spec.begin.begin
+	spec.begin.folder = spec.folder
 	step("table.making")
 	e.state.Store(laneMaking)
 	seg, err := t.createGeneration(e, 1, max(size, spec.ring), *spec.begin)
@@ -307,8 +325,10 @@ func (t *Table) createGeneration(e *laneEntry, gen uint32, size uint64, l life) 
 	if l.jump {
 		body.jump = 1
 	}
-	path := t.lanePath(e, gen)
-	seg, err := shm.Create(path, shm.Spec{
+	if body.durable = e.durableWord(); body.durable != inMemory && l.gap != nil {
+		l.gap = withTrailer(l.gap, l.seq, ring.FlagGap)
+	}
+	seg, err := t.createSegment(e, gen, &l, shm.Spec{
 		Magic: magicLane, Size: int64(size) + laneDataAt, Body: bodyBytes(&body),
 		Access: t.cfg.Access, Now: time.Now().UnixNano(),
 		Init: func(mem []byte) {
@@ -342,13 +362,15 @@ func lower(c *atomic.Uint64, n uint64) {
 
 // removeSegment unlinks a generation that nobody uses, if it exists.
 func (t *Table) removeSegment(e *laneEntry, gen uint32) {
-	path := t.lanePath(e, gen)
-	st, err := os.Stat(path)
+	st, err := os.Stat(t.lanePath(e, gen))
 	if err != nil {
+		if e.isDurable() {
+			_ = t.removeGeneration(e, gen) // a link that leads nowhere
+		}
 		return
 	}
 	step("channel.stray")
-	if os.Remove(path) == nil {
+	if t.removeGeneration(e, gen) == nil {
 		t.dropLane(e, uint64(max(st.Size(), laneDataAt))-laneDataAt)
 	}
 }

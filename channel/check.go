@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +55,7 @@ type checker struct {
 	found []Violation
 	files map[string]bool     // names in the folder that nothing has claimed yet
 	lanes map[string][]uint32 // likewise the lane segments: generations by the name without them
+	links map[string]bool     // names in the folder that are links
 	slots map[Pair]uint32     // {slot, destination} that are taken, by entry
 }
 
@@ -66,7 +68,7 @@ func (c *checker) note(where, format string, args ...any) {
 }
 
 func (t *Table) check() []Violation {
-	c := &checker{t: t, files: map[string]bool{}, lanes: map[string][]uint32{}, slots: map[Pair]uint32{}}
+	c := &checker{t: t, files: map[string]bool{}, lanes: map[string][]uint32{}, links: map[string]bool{}, slots: map[Pair]uint32{}}
 	c.list()
 	c.table()
 	seen := map[Pair]uint32{}
@@ -75,6 +77,7 @@ func (t *Table) check() []Violation {
 	}
 	c.inboxes()
 	c.leftovers()
+	c.leftBehind()
 	return c.found
 }
 
@@ -84,6 +87,9 @@ func (c *checker) list() {
 		c.add(c.t.dir, "cannot be listed: %v", err)
 	}
 	for _, d := range entries {
+		if d.Type() == fs.ModeSymlink {
+			c.links[d.Name()] = true
+		}
 		stem, gen, _ := strings.Cut(d.Name(), ".")
 		if g, err := strconv.ParseUint(gen, 10, 32); err == nil && strings.HasPrefix(stem, "l-") {
 			c.lanes[stem] = append(c.lanes[stem], uint32(g))
@@ -130,6 +136,10 @@ func (c *checker) entry(i uint32, seen map[Pair]uint32) {
 		return
 	case laneMaking, laneRemoving:
 		c.note(where, "entry %d was being made or removed", i)
+		c.claimFiles(e)
+		return
+	case laneTaking:
+		c.note(where, "entry %d was being taken up", i)
 		c.claimFiles(e)
 		return
 	case laneLive, laneIdle:
@@ -193,7 +203,7 @@ func (c *checker) segments(where string, e *laneEntry) {
 		return
 	}
 	next, bytes, last := uint64(0), uint64(0), false
-	for _, g := range gens {
+	for _, g := range c.linked(where, e, gens) {
 		if last {
 			c.note(where, "generation %d is there, but nothing leads to it", g)
 			continue
@@ -217,6 +227,62 @@ func (c *checker) segments(where string, e *laneEntry) {
 	}
 	if n := e.bytes.Load(); n != bytes {
 		c.note(where, "accounts for %d bytes and has %d", n, bytes)
+	}
+}
+
+// linked checks that the segments of a durable lane, and no others, are links, and
+// returns the generations that have a file.
+func (c *checker) linked(where string, e *laneEntry, gens []uint32) []uint32 {
+	return slices.DeleteFunc(gens, func(g uint32) bool {
+		link := c.links[laneName(pairOf(e), g)]
+		switch {
+		case link && !e.isDurable():
+			c.add(where, "generation %d is a link, and the lane is not durable", g)
+		case !link && e.isDurable():
+			c.add(where, "generation %d is no link, and the lane is durable", g)
+		case link && !c.t.exists(e, g):
+			c.note(where, "generation %d is a link without a file", g)
+			return true
+		}
+		return false
+	})
+}
+
+// leftBehind looks for files of durable lanes that no lane has.
+func (c *checker) leftBehind() {
+	if c.t.durables.Dirs == nil {
+		return
+	}
+	dirs, err := c.t.durables.Dirs()
+	if err != nil {
+		c.add("durable lanes", "their folders are not known: %v", err)
+	}
+	for _, dir := range dirs {
+		lanes, err := c.t.filesIn(c.t.filesFolder(dir))
+		if err != nil {
+			c.add(dir, "cannot be listed: %v", err)
+		}
+		for _, l := range lanes {
+			c.filesLeft(l)
+		}
+	}
+}
+
+func (c *checker) filesLeft(l leftBehind) {
+	i, ok := c.t.find(l.pair)
+	where := filepath.Join(l.folder, strings.TrimSuffix(laneName(l.pair, 0), ".0"))
+	gens := append(l.passed, l.gens...)
+	switch {
+	case !ok:
+		c.note(where, "generations %d were left behind: whoever opens the domain next takes them up", gens)
+	case !c.t.lane(i).isDurable():
+		c.add(where, "generations %d were left behind, and cannot be taken up: the lane was made in memory since", gens)
+	default:
+		for _, g := range gens {
+			if file, err := c.t.segmentPath(c.t.lane(i), g); err != nil || filepath.Dir(file) != l.folder {
+				c.add(where, "generation %d has no link in the domain", g)
+			}
+		}
 	}
 }
 

@@ -61,6 +61,7 @@ func violations(w *world, all bool) {
 	t, err := Open(w.root, testKey, Config{}, false)
 	fatal(err)
 	defer t.Close()
+	w.rules(t)
 	for _, v := range t.Check() {
 		if all || !v.Note {
 			panic(fmt.Sprintf("check: %v", v))

@@ -89,6 +89,9 @@ func (l ledger) attached(lastSeq uint64) error {
 // got notes that the user is given rec, and says what is wrong with that.
 func (l ledger) got(rec *ring.Record) error {
 	k, whole := number(rec.Data)
+	if rec.Flags&ring.FlagGap != 0 { // it stands for a message
+		k, whole = int(rec.Seq)-1, true
+	}
 	switch {
 	case !whole:
 		return fmt.Errorf("sequence %d: %d torn bytes", rec.Seq, len(rec.Data))

@@ -52,6 +52,21 @@ var scenarios = []scenario{
 	{name: "recover", setup: halfRemoved, run: func(w *world) { w.send(20) }},
 	{name: "destroy", setup: destroyable, run: destroy, redo: destroyAgain},
 	{name: "destroy-make-anew", setup: destroyable, run: destroy, redo: makeAnew},
+	{name: "relay-out", setup: sentAB, run: relayOut},
+	{name: "relay-in", setup: sentAB, run: relayIn},
+	{name: "durable-relay-in", durable: true, setup: sentAB, run: relayIn},
+	{name: "durable-first-send", durable: true, setup: knownReader, run: firstSend},
+	{name: "durable-grow", durable: true, setup: knownReader, run: grow},
+	{name: "durable-stray", durable: true, setup: strayGeneration, run: func(w *world) { w.send(20) }},
+	{name: "durable-follow", durable: true, setup: grown, run: func(w *world) { w.receive() }},
+	{name: "durable-delete", durable: true, setup: grown, run: deleteAB, redo: deleteAgain},
+	{name: "durable-remake", durable: true, damaged: true, setup: quarantined, run: remakeAB, redo: remakeAgain},
+	{name: "durable-destroy", durable: true, setup: destroyable, run: destroy, redo: destroyAgain},
+	{name: "durable-destroy-make-anew", durable: true, setup: destroyable, run: destroy, redo: makeAnew},
+	{name: "take-up", durable: true, setup: leftBehindWhole, run: func(w *world) { w.open() }, redo: takenUp},
+	{name: "take-up-damaged", durable: true, setup: leftBehindDamaged, run: func(w *world) { w.open() }, redo: takenUp},
+	{name: "take-up-by-sender", durable: true, setup: leftBehindWhole, run: func(w *world) { w.send(20, 3000) }, redo: takenUp},
+	{name: "take-up-removed", durable: true, setup: leftBehindRemains, run: func(w *world) { w.open() }, redo: takenUp},
 }
 
 func liveReader(w *world) { w.reader() }

@@ -26,6 +26,7 @@ import (
 type scenario struct {
 	name    string
 	damaged bool           // there is a damaged lane
+	durable bool           // lanes are durable
 	setup   func(w *world) // in the test's process, which may keep a side open
 	run     func(w *world) // in the process that is killed; it may have been begun before
 	redo    func(w *world) // in the test's process: somebody completes what was cut off
@@ -39,6 +40,7 @@ func crashChild(args []string) {
 	at, err := strconv.ParseUint(args[2], 10, 64)
 	fatal(err)
 	w := newWorld(args[1])
+	w.durable = scenarioNamed(args[0]).durable
 	var passed []string
 	steps := uint64(0)
 	invariant.SetHook(func(site string) {
@@ -155,6 +157,7 @@ func (c *crash) one(d death) (steps int) {
 	fatal(err)
 	defer os.RemoveAll(root)
 	w := newWorld(root)
+	w.durable = c.scenario.durable
 	defer w.led.close()
 	defer w.leave()
 	if c.scenario.setup != nil {

@@ -22,6 +22,8 @@ type world struct {
 	s      *Sender // from A to B
 	d      *Drain  // of B
 	expect uint64  // sequence that must come next; 0: any
+
+	durable bool // lanes are, in a folder of root, and wait for their syncs
 }
 
 func newWorld(root string) *world {
@@ -29,6 +31,8 @@ func newWorld(root string) *world {
 	fatal(err)
 	return &world{root: root, led: led}
 }
+
+func (w *world) disk() string { return filepath.Join(w.root, "disk") }
 
 func fatal(err error) {
 	if err != nil {
@@ -42,8 +46,17 @@ func (w *world) open() *Table {
 		var err error
 		w.t, err = Open(w.root, testKey, Config{}, true)
 		fatal(err)
+		w.rules(w.t)
+		fatal(w.t.TakeUp())
 	}
 	return w.t
+}
+
+// rules has t make durable lanes, if the scenario is about these.
+func (w *world) rules(t *Table) {
+	if w.durable {
+		t.SetDurable(everything(Durability{Sync: true, Dir: w.disk()}))
+	}
 }
 
 // send opens the sending side, unless that was done, and sends a message of

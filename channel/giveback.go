@@ -5,19 +5,18 @@ package channel
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"time"
 )
 
 // GiveBack returns the memory of an on-demand lane that was empty and unused for
 // the domain's IdleAfter, and reports whether it did. The lane's end is CLOSED
 // in its tail word (R11); the consumer retires it, keeping the sequence, and
-// the next Send makes the next generation.
+// the next Send makes the next generation. A durable lane stays (D7).
 func (s *Sender) GiveBack(now time.Time) bool {
 	after := s.t.IdleAfter()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil || s.tx.Err() != nil || after == 0 || s.configured() || s.Pending() > 0 {
+	if s.err != nil || s.tx.Err() != nil || after == 0 || s.configured() || s.disk != nil || s.Pending() > 0 {
 		return false
 	}
 	if s.tx.Tail() != s.idle || !s.tx.Empty() {
@@ -103,7 +102,7 @@ func (r *Receiver) retire() (retired bool, err error) {
 		r.e.gen.Store(r.at.gen + 1)
 		step("channel.retired")
 		r.t.dropLane(r.e, r.at.ring.Size())
-		if err := os.Remove(r.at.seg.Path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := r.t.removeGeneration(r.e, r.at.gen); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil

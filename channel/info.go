@@ -24,6 +24,8 @@ type LaneInfo struct {
 	Idle       bool // its memory was given back
 	Remote     bool // its destination is on another host: the relay reads it
 	Mirror     bool // its source is on another host: the relay writes it
+	Durable    bool // its segments are files on a disk
+	Sync       bool // and Send returns when a message is there
 	Number     uint32
 	Priority   uint32
 	Generation uint32
@@ -122,7 +124,8 @@ func (t *Table) laneInfo(e *laneEntry) LaneInfo {
 	l := LaneInfo{
 		Src: addr.Addr(e.src), Dst: addr.Addr(e.dst),
 		Configured: flags&laneConfigured != 0, First: flags&laneFirst != 0, Idle: e.state.Load() == laneIdle,
-		Remote: flags&laneRemote != 0, Mirror: flags&laneMirror != 0, Epoch: atomic.LoadUint64(&prod.epoch), Consumed: atomic.LoadUint64(&cons.consumed),
+		Remote: flags&laneRemote != 0, Mirror: flags&laneMirror != 0, Durable: flags&laneDurable != 0, Sync: flags&laneSync != 0,
+		Epoch: atomic.LoadUint64(&prod.epoch), Consumed: atomic.LoadUint64(&cons.consumed),
 		Number: e.number.Load(), Priority: e.priority.Load(), Generation: e.gen.Load(), Slot: e.bit(),
 		Created: time.Unix(0, e.created), Desc: text(e.desc[:]), AskedSize: e.size.Load(), Bytes: e.bytes.Load(),
 		Sent: atomic.LoadUint64(&prod.messages), SentBytes: atomic.LoadUint64(&prod.bytes),
@@ -149,6 +152,9 @@ func (t *Table) laneInfo(e *laneEntry) LaneInfo {
 // generation to the last.
 func (t *Table) lookInto(l *LaneInfo, e *laneEntry) {
 	l.Path = t.lanePath(e, l.Generation)
+	if file, err := t.segmentPath(e, l.Generation); err == nil {
+		l.Path = file
+	}
 	if l.Idle {
 		l.NextSeq = e.lastSeq.Load() + 1
 		l.HeadSeq = l.NextSeq
@@ -163,6 +169,9 @@ func (t *Table) lookInto(l *LaneInfo, e *laneEntry) {
 		l.Tail, l.NextSeq = st.Tail, st.NextSeq
 		l.Messages += st.Records
 		l.Waiting += st.Bytes
+		if l.Durable {
+			l.Waiting -= min(st.Bytes, st.Records*trailerSize)
+		}
 	})
 	if errors.Is(l.Err, fs.ErrNotExist) && e.state.Load() == laneIdle {
 		l.Err, l.Idle, l.NextSeq = nil, true, e.lastSeq.Load()+1
@@ -286,7 +295,11 @@ func (w *Watch) open(gen uint32) error {
 
 // load maps a generation for itself, so that it cannot be written.
 func (w *Watch) load(gen uint32) (segment, error) {
-	seg, err := shm.Open(w.t.lanePath(w.e, gen), magicLane, true)
+	path, err := w.t.segmentPath(w.e, gen)
+	if err != nil {
+		return segment{}, err
+	}
+	seg, err := shm.Open(path, magicLane, true)
 	if err != nil {
 		return segment{}, err
 	}
@@ -318,6 +331,9 @@ func (w *Watch) Next(buf []byte) (rec ring.Record, missed uint64, ok bool, err e
 		}
 		rec, missed, ok, err = w.ring.Next(buf)
 		if ok {
+			if n := len(rec.Data); w.e.isDurable() && n >= trailerSize {
+				rec.Data = rec.Data[:n-trailerSize]
+			}
 			if w.last != 0 && rec.Seq > w.last {
 				missed = rec.Seq - w.last - 1
 			}

@@ -24,7 +24,11 @@ type segment struct {
 
 // openSegment maps generation gen of the lane e; pool.put ends that.
 func (t *Table) openSegment(e *laneEntry, gen uint32) (segment, error) {
-	seg, err := t.pool.get(t.lanePath(e, gen), func(path string) (*shm.Segment, error) {
+	path, err := t.segmentPath(e, gen)
+	if err != nil {
+		return segment{}, err
+	}
+	seg, err := t.pool.get(path, func(path string) (*shm.Segment, error) {
 		return shm.Open(path, magicLane, false)
 	})
 	if err != nil {

@@ -132,6 +132,7 @@ const (
 	laneLive
 	laneIdle
 	laneRemoving
+	laneTaking // its files were left behind: they stay whatever becomes of the entry
 )
 
 const (
@@ -139,6 +140,8 @@ const (
 	laneFirst      = 1 << 1 // its source is the channel's first address
 	laneRemote     = 1 << 2 // its destination is on another host: the relay reads it
 	laneMirror     = 1 << 3 // its source is on another host: the relay writes it
+	laneDurable    = 1 << 4 // its segments are files on a disk, its records have trailers
+	laneSync       = 1 << 5 // with laneDurable: Send returns when the message is on disk
 	laneDoubt      = 1 << 6 // another host had something of it and has not confirmed that it was consumed
 )
 
@@ -207,7 +210,8 @@ type laneBody struct {
 	epoch    uint64 // of a remote or mirrored lane
 	begin    uint64 // of a mirrored lane: the sequence with which this life began here
 	jump     uint32 // 1: its sequence does not go on from the generation before
-	_        [44]byte
+	durable  uint32 // inMemory, onDiskAsync, onDiskSync
+	_        [40]byte
 }
 
 // laneProducer is the producer's line of a lane segment, behind the ring's mark.

@@ -50,8 +50,8 @@ var mutants = []mutant{
 		"TestDoorbellExploredSoak",
 	}, {
 		"the bit before the commit", "channel/sender.go",
-		"if s.err != nil || s.e.quarantine.Load() != 0 || s.tx.Send(p) != nil {\n\t\terr = s.sendSlow(p)\n\t} else {\n\t\ts.committed(1, uint64(len(p)))\n\t}",
-		"s.to.page.announce(s.slot, &s.rung)\nif s.tx.Send(p) != nil {\nerr = s.sendSlow(p)\n}",
+		"if s.slow || s.e.quarantine.Load() != 0 || s.tx.Send(p) != nil {\n\t\treturn s.sendSlow(p, quick)\n\t}\n\ts.committed(1, uint64(len(p)))",
+		"s.to.page.announce(s.slot, &s.rung)\nif s.tx.Send(p) != nil {\nreturn s.sendSlow(p, quick)\n}",
 		"TestDoorbellExploredSoak",
 	}, {
 		"the bit is cleared after the look", "channel/drain.go",
@@ -94,7 +94,7 @@ var mutants = []mutant{
 		"TestKilledAtEveryStep/follow-lagging",
 	}, {
 		"a retired lane's file goes before the lane is idle", "channel/giveback.go",
-		"retired = true", "_ = os.Remove(r.at.seg.Path())" + andThen,
+		"retired = true", "_ = r.t.removeGeneration(r.e, r.at.gen)" + andThen,
 		"TestKilledAtEveryStep/retire",
 	}, {
 		"a lane is live again before it has a file", "channel/giveback.go",
@@ -112,6 +112,35 @@ var mutants = []mutant{
 		"half a channel counts as one", "channel/admin.go",
 		"delete(have, key)", "c.Half = false" + andThen,
 		"TestKilledAtEveryStep/configure",
+	}, {
+		"a durable ring is overwritten before its release is on disk", "channel/sender.go",
+		"s.tx.Hold(0) // nothing of it is on disk but that it is empty", "",
+		"TestPowerLoss/async",
+	}, {
+		"a generation that was left is not synced any more", "channel/disk.go",
+		"d.files, d.next = append(d.files, d.next), nil", "d.files, d.next = []*diskFile{d.next}, nil",
+		"TestPowerLoss/async",
+	}, {
+		"a Send returns before it is on disk", "channel/sender.go",
+		"return s.disk.wait(due) // nobody else is kept from sending meanwhile", "s.disk.arm()\nreturn nil",
+		"TestPowerLoss/sync",
+	}, {
+		"generations are taken up that were consumed", "channel/takeup.go",
+		"closeAll(kept)\n\t\t\tkept = kept[:0]", "",
+		"TestPowerLoss/async",
+	}, {
+		"a lane that is being taken up is removed with its files", "channel/change.go",
+		"remove = t.removeLinks", "",
+		"TestKilledAtEveryStep/take-up",
+	}, {
+		"a lane that was taken up is live before it is counted", "channel/takeup.go",
+		"if i >= t.laneCount() { // before it is live: what is not counted is removed with its files\n\t\tstep(\"takeup.count\")\n\t\tt.st.lanes.Store(i + 1)\n\t}",
+		"e.state.Store(laneLive)\nif i >= t.laneCount() {\nstep(\"takeup.count\")\nt.st.lanes.Store(i + 1)\n}",
+		"TestKilledAtEveryStep/take-up",
+	}, {
+		"a link that leads nowhere stays", "channel/receiver.go",
+		"t.dropLinks(e, at.gen)", "",
+		"TestKilledAtEveryStep/durable-follow",
 	},
 }
 

@@ -28,13 +28,16 @@ type Receiver struct {
 	holds bool   // what was taken is released later: the lane is not followed before
 	err   error  // quarantined
 	stuck bool   // it could not be followed, for a reason that may pass: until the next sweep
+
+	durable bool // records have trailers
+	sums    summer
 }
 
 // newReceiver opens the lane with entry i. It returns nil without an error for a
 // lane that has been given back.
 func (t *Table) newReceiver(i uint32) (*Receiver, error) {
 	e := t.lane(i)
-	r := &Receiver{t: t, e: e, src: addr.Addr(e.src), slot: e.slot % MaxInboxLanes}
+	r := &Receiver{t: t, e: e, src: addr.Addr(e.src), slot: e.slot % MaxInboxLanes, durable: e.isDurable()}
 	if err := t.quarantined(e); err != nil {
 		r.err = err
 		return r, nil
@@ -53,6 +56,7 @@ func (t *Table) newReceiver(i uint32) (*Receiver, error) {
 	if err == nil {
 		if e.gen.Load() != at.gen { // the consumer before died in follow: a second one must not get further behind
 			step("channel.behind")
+			t.dropLinks(e, at.gen)
 			e.gen.Store(at.gen)
 		}
 		_ = t.settleBytes(e) // accounts can wait: the next one to open the lane sees to them
@@ -98,6 +102,9 @@ func (r *Receiver) take(recs []ring.Record, maxBytes uint64, copying bool) (int,
 			n, err = r.rx.TakeOne((*[1]ring.Record)(recs))
 		} else {
 			n, err = r.rx.Take(recs, maxBytes)
+		}
+		if err == nil && n > 0 && r.durable {
+			n, err = r.unwrap(recs[:n])
 		}
 		if err == nil && n > 0 {
 			n, err = r.discard(recs[:n])
@@ -169,7 +176,7 @@ func (r *Receiver) follow() error {
 		return fmt.Errorf("%w: generation %d begins with sequence %d, after %d", ErrDamaged, next.gen, r.rx.Seq(), seq-1)
 	}
 	step("channel.unlink")
-	_ = os.Remove(old.seg.Path()) // a tool may have been quicker
+	_ = r.t.removeGeneration(r.e, old.gen) // a tool may have been quicker
 	step("channel.follow")
 	r.e.gen.Store(next.gen)
 	r.t.dropLane(r.e, old.ring.Size())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -49,12 +50,17 @@ func (t *Table) noRouteEither() string {
 // RelayKey names the route table that applies; 0 means that there is none.
 func (t *Table) RelayKey() uint32 { return t.st.relayKey.Load() }
 
-// SetRelayKey makes the domain follow the route table of that key.
+// SetRelayKey makes the domain follow the route table of that key, and takes up what
+// the durable lanes that it names have left behind.
 func (t *Table) SetRelayKey(key uint32) error {
-	return t.change(func() error {
+	err := t.change(func() error {
 		t.st.relayKey.Store(key)
 		return nil
 	})
+	if err == nil {
+		_ = t.TakeUp() // a lane that cannot be taken up keeps nobody from working; Check names it
+	}
+	return err
 }
 
 // newEpoch names a new life of a lane: later ones are greater, also after the
@@ -208,9 +214,11 @@ func (r *Receiver) tellRelay() {
 		}
 		r.from = in
 	}
-	if back := r.e.back % MaxInboxLanes; !r.from.page.quiet(back, r.rung) {
-		r.from.page.announce(back, &r.rung)
+	back := r.e.back % MaxInboxLanes
+	if r.from.page.ready[back/64].Load()>>(back%64)&1 != 0 {
+		return // it has been told, and clears the bit before it looks
 	}
+	r.from.page.announce(back, &r.rung)
 }
 
 // A Relay is this process's hold on the lanes to and from other hosts. One
@@ -229,7 +237,9 @@ type Relay struct {
 // BindRelay makes this process the domain's relay until Close or its death.
 // Errors: ErrInUse.
 func (t *Table) BindRelay() (*Relay, error) {
-	if err := t.takeBind(relayAddr, bindPatience); err != nil {
+	if err := t.takeBind(relayAddr, bindPatience); errors.Is(err, ErrInUse) {
+		return nil, fmt.Errorf("%w: another relay daemon runs for domain %d", ErrInUse, t.key)
+	} else if err != nil {
 		return nil, err
 	}
 	r := &Relay{t: t, known: make([]atomic.Uint64, inboxWords)}
@@ -339,9 +349,10 @@ func relayLane(e *laneEntry) (l RelayLane, ok bool) {
 // Reroute makes each lane lead where the routes say. Before it turns a lane that
 // the relay uses it calls let, which closes the Source or Sink. It returns what
 // could not be turned: lanes whose destination a process of this host has bound,
-// although the routes say that it is elsewhere.
+// although the routes say that it is elsewhere, and files of durable lanes that
+// cannot be taken up.
 func (r *Relay) Reroute(let func(p Pair)) []error {
-	var errs []error
+	errs := []error{r.t.TakeUp()}
 	for i := range r.t.laneCount() {
 		e := r.t.lane(i)
 		if s := e.state.Load(); s != laneLive && s != laneIdle {
@@ -351,7 +362,7 @@ func (r *Relay) Reroute(let func(p Pair)) []error {
 			errs = append(errs, err)
 		}
 	}
-	return errs
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
 
 func (r *Relay) rerouteLane(e *laneEntry, let func(p Pair)) error {

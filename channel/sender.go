@@ -21,7 +21,7 @@ type Sender struct {
 	t    *Table
 	e    *laneEntry
 	pair Pair
-	max  int // largest message of the domain
+	max  int // largest payload of a record: a message of the domain's largest size
 	to   *inbox
 	slot uint32
 
@@ -34,6 +34,12 @@ type Sender struct {
 	since time.Time
 	waits int   // goroutines between WaitRoom and GotRoom
 	err   error // closed or quarantined: every use fails with it
+	slow  bool  // err is set, or the lane is durable: no quick path
+
+	disk    *disk     // of a durable lane, else nil
+	pending []claimed // of a durable lane: what tx has pending
+	sums    summer
+	due     uint64 // what End has to wait for, 0 for nothing
 
 	turn    uint64        // counts Begin
 	owner   atomic.Uint64 // turn of the Begin that holds mu, 0: none
@@ -56,6 +62,9 @@ func (t *Table) NewSender(p Pair) (*Sender, error) {
 		return nil, err
 	}
 	s := &Sender{t: t, e: e, pair: p, max: t.MaxMessage()}
+	if e.isDurable() {
+		s.max += trailerSize
+	}
 	if err := s.direct(); err != nil {
 		return nil, err
 	}
@@ -74,11 +83,23 @@ func (t *Table) makeOnDemand(p Pair) (i uint32, err error) {
 	if err != nil {
 		return 0, err
 	}
+	d, durable, err := t.durability(p)
+	if err != nil {
+		return 0, err
+	}
 	spec := laneSpec{}
+	if durable {
+		spec.flags, spec.folder = d.flags(), t.filesFolder(d.Dir)
+	}
 	if remote {
-		spec.flags = laneRemote
+		spec.flags |= laneRemote
 	}
 	err = t.change(func() error {
+		if durable {
+			if err := t.takeUpPair(p, d.Dir); err != nil {
+				return err
+			}
+		}
 		var ok bool
 		if i, ok = t.find(p); ok {
 			return nil
@@ -164,6 +185,12 @@ func (s *Sender) attach() error {
 	if s.tx.Err() != nil {
 		s.detach()
 	}
+	if s.at.seg != nil && s.e.isDurable() {
+		if err := s.openDisk(); err != nil {
+			s.detach()
+			return err
+		}
+	}
 	return nil
 }
 
@@ -184,37 +211,49 @@ func (s *Sender) To(dst addr.Addr) bool { return s.pair.Dst == dst }
 // Pair returns the lane's two addresses.
 func (s *Sender) Pair() Pair { return s.pair }
 
-// Send commits one message, a copy of p. Errors: ErrFull, ErrTooBig, ErrBudget,
-// ErrDamaged, os.ErrClosed.
-func (s *Sender) Send(p []byte) (err error) {
+// Send commits one message, a copy of p. On a sync lane it returns when the message
+// is on disk. Errors: ErrFull, ErrTooBig, ErrBudget, ErrDamaged (then it may be
+// committed or not), os.ErrClosed.
+func (s *Sender) Send(p []byte) error {
 	quick := s.mu.Enter()
 	if !quick {
 		s.mu.Lock()
 	}
-	if s.err != nil || s.e.quarantine.Load() != 0 || s.tx.Send(p) != nil {
-		err = s.sendSlow(p)
-	} else {
-		s.committed(1, uint64(len(p)))
+	if s.slow || s.e.quarantine.Load() != 0 || s.tx.Send(p) != nil {
+		return s.sendSlow(p, quick)
 	}
+	s.committed(1, uint64(len(p)))
+	s.leave(quick)
+	return nil
+}
+
+// leave ends what Send began.
+func (s *Sender) leave(quick bool) {
 	if quick {
 		s.mu.Leave()
 	} else {
 		s.mu.Unlock()
 	}
-	return err
 }
 
-// sendSlow does what Send needs when the ring refused, or says why not.
-func (s *Sender) sendSlow(p []byte) error {
+// sendSlow does what Send needs when the ring refused, or says why not. It lets
+// the lane's lock go.
+func (s *Sender) sendSlow(p []byte, quick bool) error {
 	b, err := s.claim(len(p))
 	if err == nil {
 		copy(b, p)
 		s.commit()
 	}
-	return err
+	due := s.due
+	s.due = 0
+	s.leave(quick)
+	if due == 0 {
+		return err
+	}
+	return s.disk.wait(due) // nobody else is kept from sending meanwhile
 }
 
-// Begin locks the lane for the caller, who must call End with what it returns.
+// Begin locks the lane for the caller, who must call End or Finish with what it returns.
 func (s *Sender) Begin() (token uint64) {
 	s.mu.Lock()
 	s.turn++
@@ -225,13 +264,25 @@ func (s *Sender) Begin() (token uint64) {
 // Owns reports whether the lane is still locked by the Begin that returned token.
 func (s *Sender) Owns(token uint64) bool { return s.owner.Load() == token && token != 0 }
 
-// End drops what was not committed and lets others send.
-func (s *Sender) End(token uint64) {
+// End is Finish for a caller that need not know: what failed is what the lane's next
+// use gets.
+func (s *Sender) End(token uint64) { _ = s.Finish(token) }
+
+// Finish drops what was not committed and lets others send. On a sync lane it
+// returns when what was committed is on disk, or with an error that wraps ErrDamaged
+// if that is not known; then it may be received or not. Otherwise it returns nil.
+func (s *Sender) Finish(token uint64) error {
 	if !s.owner.CompareAndSwap(token, 0) {
-		return
+		return nil
 	}
-	s.tx.Abort()
+	s.abort()
+	due := s.due
+	s.due = 0
 	s.mu.Unlock()
+	if due == 0 {
+		return nil
+	}
+	return s.disk.wait(due)
 }
 
 // Claim reserves n bytes to be written in place; between Begin and End. With
@@ -241,7 +292,7 @@ func (s *Sender) Claim(n int) ([]byte, error) { return s.claim(n) }
 // ClaimNext is Claim when others are pending, as quick as can be: whatever it
 // refuses, Claim may take, or says why not.
 func (s *Sender) ClaimNext(n int) ([]byte, error) {
-	if s.e.quarantine.Load() != 0 {
+	if s.slow || s.e.quarantine.Load() != 0 {
 		return nil, ErrFull // Claim says why
 	}
 	return s.tx.Claim(n)
@@ -249,17 +300,18 @@ func (s *Sender) ClaimNext(n int) ([]byte, error) {
 
 // AddNext is ClaimNext and a copy of p.
 func (s *Sender) AddNext(p []byte) error {
-	if s.e.quarantine.Load() != 0 {
+	if s.slow || s.e.quarantine.Load() != 0 {
 		return ErrFull
 	}
 	return s.tx.Add(p)
 }
 
-// Commit publishes all claims; between Begin and End.
+// Commit publishes all claims; between Begin and End, which on a sync lane waits until
+// they are on disk.
 func (s *Sender) Commit() { s.commit() }
 
 // Abort drops all claims; between Begin and End.
-func (s *Sender) Abort() { s.tx.Abort() }
+func (s *Sender) Abort() { s.abort() }
 
 // Pending returns how many claims are not committed; between Begin and End.
 func (s *Sender) Pending() int {
@@ -275,9 +327,15 @@ func (s *Sender) LastSeq() uint64 {
 }
 
 func (s *Sender) claim(n int) ([]byte, error) {
-	if s.err != nil || s.e.quarantine.Load() != 0 { // the reader may have found damage, or the lane was turned
-		return s.claimSlow(n, nil)
+	if s.slow || s.e.quarantine.Load() != 0 { // the reader may have found damage, or the lane was turned
+		return s.claimOdd(n)
 	}
+	return s.reserve(n)
+}
+
+// reserve claims n bytes in the ring, the trailer of a durable lane's record among
+// them.
+func (s *Sender) reserve(n int) ([]byte, error) {
 	b, err := s.tx.Claim(n)
 	if err != nil {
 		return s.claimSlow(n, err)
@@ -286,9 +344,28 @@ func (s *Sender) claim(n int) ([]byte, error) {
 }
 
 func (s *Sender) commit() {
-	if records, bytes := s.tx.Pending(); records > 0 {
-		s.tx.Commit()
-		s.committed(records, bytes)
+	records, bytes := s.tx.Pending()
+	if records == 0 {
+		return
+	}
+	if s.disk != nil {
+		bytes -= s.wrap()
+	}
+	s.tx.Commit()
+	s.committed(records, bytes)
+	if s.disk != nil {
+		s.save()
+	}
+}
+
+// save has what was committed brought on disk, and leaves to whoever lets the lock
+// go what to wait for.
+func (s *Sender) save() {
+	number := s.disk.note()
+	if s.disk.sync {
+		s.due = number
+	} else {
+		s.disk.arm()
 	}
 }
 
@@ -335,7 +412,10 @@ func (s *Sender) claimSlow(n int, err error) ([]byte, error) {
 			return nil, err
 		}
 		if err == nil { // the ring was not asked yet
-			return s.claim(n)
+			if s.e.quarantine.Load() != 0 {
+				return s.claimSlow(n, nil)
+			}
+			return s.reserve(n)
 		}
 	}
 	switch {
@@ -348,8 +428,14 @@ func (s *Sender) claimSlow(n int, err error) ([]byte, error) {
 	case errors.Is(err, ring.ErrTooBig):
 		err = s.growFor(n)
 	case errors.Is(err, ring.ErrFull):
-		s.noteFull()
-		err = s.growFull(n)
+		var b []byte
+		if b, err = s.catchUp(n); err == nil {
+			return b, nil
+		}
+		if errors.Is(err, ring.ErrFull) {
+			s.noteFull()
+			err = s.growFull(n)
+		}
 	}
 	switch {
 	case errors.Is(err, ErrDamaged):
@@ -373,7 +459,7 @@ func (s *Sender) fail(err error) error {
 	if s.e.quarantine.Load() != laneDamaged {
 		s.err = s.t.quarantine(s.e, err)
 	}
-	s.tx = ring.Ended(s.tx.NextSeq())
+	s.tx, s.slow = ring.Ended(s.tx.NextSeq()), true
 	return s.err
 }
 
@@ -393,7 +479,15 @@ func (s *Sender) full() error {
 }
 
 func (s *Sender) tooBig(n int) error {
-	return fmt.Errorf("%s: %w: %d bytes, the domain's limit is %d", s.t.FormatPair(s.pair), ErrTooBig, n, s.max)
+	return fmt.Errorf("%s: %w: %d bytes, the domain's limit is %d", s.t.FormatPair(s.pair), ErrTooBig, n-s.trailer(), s.max-s.trailer())
+}
+
+// trailer is what each record of the lane has behind its message.
+func (s *Sender) trailer() int {
+	if s.disk == nil {
+		return 0
+	}
+	return trailerSize
 }
 
 func (s *Sender) configured() bool { return s.e.flags.Load()&laneConfigured != 0 }
@@ -404,7 +498,7 @@ func (s *Sender) growFor(n int) error {
 	if s.configured() {
 		if size = s.configuredSize(); n > ring.MaxPayload(size) {
 			return fmt.Errorf("%s: %w: %d bytes, its configured size of %d takes %d", s.t.FormatPair(s.pair), ErrTooBig,
-				n, size, ring.MaxPayload(size))
+				n-s.trailer(), size, ring.MaxPayload(size)-s.trailer())
 		}
 	}
 	if s.Pending() > 0 {
@@ -472,6 +566,11 @@ func (s *Sender) make(size uint64, l *life) (segment, error) {
 	}
 	seg.Close()
 	next, err := s.t.openSegment(s.e, gen)
+	if err == nil && s.disk != nil {
+		if err = s.disk.prepare(next); err != nil {
+			s.t.pool.put(next.seg)
+		}
+	}
 	if err != nil {
 		s.t.removeSegment(s.e, gen) // a consumer that comes to CLOSED must not find it
 	}
@@ -492,7 +591,11 @@ func (s *Sender) enter(next segment) error {
 	}
 	s.to.page.announce(s.slot, &s.rung)
 	s.wakeOwn()
-	return nil
+	if s.disk == nil {
+		return nil
+	}
+	s.tx.Hold(0) // nothing of it is on disk but that it is empty
+	return s.disk.enter(next)
 }
 
 // wakeOwn wakes the goroutines of this process that wait for room: they have
@@ -516,7 +619,13 @@ func (s *Sender) Room(n int) (bool, error) {
 	if s.e.quarantine.Load() != 0 {
 		return true, nil // Send says why
 	}
-	ok, err := s.tx.Room(n)
+	ok, err := s.tx.Room(n + s.trailer())
+	if err == nil && !ok && s.mayHaveRoom() {
+		if err = s.disk.wait(s.disk.note()); err == nil {
+			s.tx.Hold(s.disk.released())
+			ok, err = s.tx.Room(n + s.trailer())
+		}
+	}
 	if errors.Is(err, ErrDamaged) {
 		return false, s.fail(err)
 	}
@@ -549,15 +658,18 @@ func (s *Sender) GotRoom(uint32) {
 func (s *Sender) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.disk != nil {
+		s.disk.close()
+	}
 	if s.at.seg != nil {
-		s.tx.Abort()
+		s.abort()
 		if s.ticks > 0 {
 			s.stamp(false)
 		}
 		s.at.prod.waiting.Store(0)
 		s.detach()
 	}
-	s.err = fmt.Errorf("lane %s: %w", s.t.FormatPair(s.pair), os.ErrClosed)
+	s.err, s.slow = fmt.Errorf("lane %s: %w", s.t.FormatPair(s.pair), os.ErrClosed), true
 }
 
 // detach lets the segment go; the Tx left behind refuses every claim.

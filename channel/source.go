@@ -124,7 +124,13 @@ func (s *Source) Ready() bool {
 	if s.r == nil || s.r.rx == nil {
 		return s.e.state.Load() == laneLive && s.open() == nil && s.r != nil && s.r.Ready()
 	}
-	return s.r.Ready() && (s.r.rx.Backlog() == 0 || !s.r.rx.AtEnd())
+	return s.r.Ready() && !s.Held()
+}
+
+// Held reports whether the lane goes on in a larger ring, to which the source comes
+// when all of this one is released.
+func (s *Source) Held() bool {
+	return s.r != nil && s.r.rx != nil && s.r.rx.Backlog() > 0 && s.r.rx.AtEnd()
 }
 
 // Take fills recs with what is ready, at most maxBytes of ring space but at
@@ -213,6 +219,9 @@ func (r *Relay) sink(e *laneEntry) (*Sink, error) {
 		return nil, err
 	}
 	s := &Sender{t: r.t, e: e, pair: pairOf(e), to: to, slot: e.bit(), max: maxMessage}
+	if e.isDurable() { // adopted
+		s.max += trailerSize
+	}
 	if err := s.attach(); err != nil {
 		if errors.Is(err, ErrDamaged) {
 			err = r.t.quarantine(e, err)
@@ -448,19 +457,23 @@ func (k *Sink) Claim(n int, flags uint8) ([]byte, error) {
 	if flags == 0 {
 		return s.claim(n)
 	}
-	if ok, err := s.tx.Room(n); !ok || err != nil { // whatever makes room does it for a record without flags
+	if ok, err := s.tx.Room(n + s.trailer()); !ok || err != nil { // whatever makes room does it for a record without flags
 		s.commit()
 		if _, err := s.claim(n); err != nil {
 			return nil, err
 		}
-		s.tx.Abort()
+		s.abort()
 	}
-	return s.tx.ClaimFlagged(n, flags)
+	b, err := s.tx.ClaimFlagged(n+s.trailer(), flags)
+	if err != nil || s.disk == nil {
+		return b, err
+	}
+	return s.pend(b, flags), nil
 }
 
 // Add is Claim without flags, and a copy of p into what was claimed.
 func (k *Sink) Add(p []byte) error {
-	if k.e.quarantine.Load() == 0 && k.s.tx.Add(p) == nil {
+	if !k.s.slow && k.e.quarantine.Load() == 0 && k.s.tx.Add(p) == nil {
 		return nil
 	}
 	b, err := k.s.claim(len(p))
@@ -477,7 +490,7 @@ func (k *Sink) Commit() {
 
 // Abort drops what was claimed and not committed.
 func (k *Sink) Abort() {
-	k.s.tx.Abort()
+	k.s.abort()
 }
 
 // GiveBack returns the lane's memory when it was not used for long, as

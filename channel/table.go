@@ -60,16 +60,17 @@ type Pair struct{ Src, Dst addr.Addr }
 // Lock order: the change lock (shm.Locks), then mu. A Sender's mutex comes
 // before both.
 type Table struct {
-	dir    string
-	key    uint32
-	cfg    Config
-	seg    *shm.Segment
-	file   *os.File // of the table, to allocate more of it
-	locks  *shm.Locks
-	st     *tableState
-	pool   *pool
-	laneAt int // offset of the lane entries
-	routes Routes
+	dir      string
+	key      uint32
+	cfg      Config
+	seg      *shm.Segment
+	file     *os.File // of the table, to allocate more of it
+	locks    *shm.Locks
+	st       *tableState
+	pool     *pool
+	laneAt   int // offset of the lane entries
+	routes   Routes
+	durables Durables
 
 	mu        sync.Mutex
 	lanes     map[Pair]uint32

@@ -30,7 +30,11 @@ type Config struct {
 	// Connections is how many connections lead to a host, 1 where it says nothing, at most 16.
 	Connections map[string]int
 
-	// TLS is how connections are secured; nil is without (L: only where the operator said so).
+	// Prepare is called when domain and port are this daemon's, before it looks at the
+	// routes: it may write them. An error ends the start.
+	Prepare func() error
+
+	// TLS is how connections are secured; nil is without.
 	TLS *TLS
 
 	Limits Limits

@@ -71,7 +71,7 @@ func (d *Daemon) now() int64 { return int64(time.Since(d.began)) + d.epoch }
 // name that the other side's certificate has, if any.
 func (c *conn) run(s *sock, peer string) error {
 	cfg := link.Config{
-		Hello: c.d.hello(c.host, c.number, max(c.of, 1)), Direct: s.raw != nil,
+		Hello: c.d.hello(c.host, c.number, max(c.of, 1)), Direct: s.raw != nil, Answers: !c.dials,
 		InFlight: c.d.c.Limits.InFlight, Handshake: int64(c.d.c.Limits.Handshake),
 	}
 	c.mu.Lock()
@@ -96,7 +96,7 @@ func (c *conn) run(s *sock, peer string) error {
 	if over := c.sess.Err(); over != nil {
 		err = over
 	}
-	c.lastWords(s, err)
+	c.sess.Output(&c.out, c.d.now())
 	c.sess.Close()
 	c.sum = addStats(c.sum, c.sess.Stats())
 	c.sess, c.sock = nil, nil
@@ -105,15 +105,19 @@ func (c *conn) run(s *sock, peer string) error {
 	for l := range c.lanes {
 		l.stream = nil
 	}
+	c.mu.Unlock()
+	c.lastWords(s, err) // nothing of a lane is among them
+	c.mu.Lock()
 	return err
 }
 
-// lastWords sends what the session has to say in the end.
+// lastWords sends what the session has said in the end. Without mu.
 func (c *conn) lastWords(s *sock, err error) {
-	c.sess.Output(&c.out, c.d.now())
 	if len(c.out.Segments) > 0 && !errors.Is(err, io.EOF) {
 		_ = s.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		_ = s.writeAll(c.out.Segments)
+		if s.writeAll(c.out.Segments) == nil {
+			s.hangUp()
+		}
 	}
 	s.Close()
 }

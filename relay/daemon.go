@@ -126,6 +126,11 @@ func (d *Daemon) start() (err error) {
 	if err := d.listenControl(); err != nil {
 		return err
 	}
+	if d.c.Prepare != nil {
+		if err := d.c.Prepare(); err != nil {
+			return err
+		}
+	}
 	d.applyRoutes()
 	d.done.Add(2)
 	go d.pump()

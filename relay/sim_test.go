@@ -507,6 +507,18 @@ func TestSimulation(t *testing.T) {
 	t.Logf("%d seeds from %d", n, seed)
 }
 
+// pastSeeds have failed once.
+var pastSeeds = map[string]uint64{
+	"home and away again, released when stored": 511,
+}
+
+// TestPastFailures runs them again.
+func TestPastFailures(t *testing.T) {
+	for name, seed := range pastSeeds {
+		t.Run(name, func(t *testing.T) { simRange(t, seed, 1) })
+	}
+}
+
 func simRange(t *testing.T, first uint64, n int) {
 	root := testutil.Dir(t)
 	for i := range uint64(n) {

@@ -4,8 +4,10 @@ package relay
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/skybus-io/skybus/internal/sys"
 )
@@ -67,6 +69,15 @@ func (s *sock) writeAll(pieces [][]byte) error {
 		}
 	}
 	return s.gather.release()
+}
+
+// hangUp ends what this side writes and waits a moment for the other to read it: a
+// socket that is closed with bytes unread takes back what it has sent.
+func (s *sock) hangUp() {
+	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_ = s.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		_, _ = io.Copy(io.Discard, s.Conn)
+	}
 }
 
 // A gatherer joins the records of one batch: TLS writes each by itself.

@@ -197,9 +197,12 @@ func (c *conn) status() (Link, []Hop) {
 	}
 	var hops []Hop
 	for la := range c.lanes {
+		if la.refusal != "" && l.LastError == "" {
+			l.LastError = "lane " + c.d.c.Table.FormatPair(la.Pair) + ": " + la.refusal
+		}
 		h := Hop{Src: c.d.c.Table.Format(la.Src), Dst: c.d.c.Table.Format(la.Dst), Host: c.host, Number: c.number, Error: la.refusal}
 		if st := la.stream; st != nil {
-			h.Flowing, h.Stalled = st.Flowing(), st.Stalled()
+			h.Flowing, h.Stalled = st.Flowing(), st.Stalled() || la.source.Held()
 			h.Sent, h.Stored = st.Position()
 		}
 		hops = append(hops, h)

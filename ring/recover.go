@@ -11,45 +11,57 @@ import (
 // A Survival is what is whole of a ring whose memory was written to a disk, any
 // page at any moment, before the host went down.
 type Survival struct {
+	Head    uint64 // `released`: where the first record is
 	Tail    uint64 // position behind the last whole record
-	HeadSeq uint64 // sequence of the first record, or NextSeq if there is none
+	HeadSeq uint64 // sequence of the first record, of the next one if there is none
 	NextSeq uint64 // sequence of the next record that there may be
 	Records uint64
 	// Orderly is set if Tail is where the producer had its tail, as far as the bytes
-	// tell: there is a header without a record, or MOVED.
+	// tell: a header without a record is there, or MOVED.
 	Orderly bool
 }
 
 // Survey walks from `released` over the records that are whole: header and
 // sequence fit, and whole says that the record does. Nobody may use the ring. The
-// first record that does not fit ends the walk; that is no error. The sequence is at
-// least least. An error wraps ErrDamaged: nothing can be said of the ring.
-func Survey(r Region, least uint64, whole func(rec *Record) bool) (Survival, error) {
+// first record that does not fit ends the walk; that is no error. Without a record
+// the sequences are what stands at `released`, and Settle judges them. An error
+// wraps ErrDamaged: nothing can be said of the ring.
+func Survey(r Region, whole func(rec *Record) bool) (Survival, error) {
 	rel := r.marks.released.Load()
 	if err := checkReleased(rel); err != nil {
 		return Survival{}, err
 	}
-	w, tail := walked{next: atomic.LoadUint64(r.seq(rel))}, rel
-	head := w.next
+	tail, head := rel, atomic.LoadUint64(r.seq(rel))
 	w, err := walk(r, rel, func(pos, seq uint64, h header) error {
 		if h.flags&flagPad != 0 {
 			return nil
 		}
 		rec := r.record(pos, seq, h)
-		if seq < least || !whole(&rec) {
+		if !whole(&rec) {
 			return errStop
 		}
 		tail = rec.end
 		return nil
 	})
-	s := Survival{Tail: tail, HeadSeq: head, NextSeq: w.next, Records: w.records, Orderly: err == nil && w.end != ErrClosed} //nolint:errorlint // the bare sentinel
-	if s.Records == 0 { // no checksum vouches for the sequence
-		if next := max(r.highest(rel, whole)+1, least); next != s.NextSeq {
-			s.NextSeq, s.Orderly = next, false
+	ended := err == nil && w.end != ErrClosed //nolint:errorlint // the bare sentinel
+	return Survival{Head: rel, Tail: tail, HeadSeq: head, NextSeq: w.next, Records: w.records, Orderly: ended}, nil
+}
+
+// Settle judges the last ring of a lane, whose first record had the sequence
+// first. Whole records beyond the tail show that something before them is lost. If
+// no record vouches for the sequence, it is first, or, if that record was released,
+// one more than that of any whole record in the memory.
+func (s *Survival) Settle(r Region, first uint64, whole func(rec *Record) bool) {
+	next, high := s.NextSeq, r.highest(s.Head, whole)
+	if s.Records == 0 {
+		next = first
+		if s.Head > 0 {
+			next = max(high+1, first)
 		}
-		s.HeadSeq = s.NextSeq
+		s.HeadSeq = next
 	}
-	return s, nil
+	s.Orderly = s.Orderly && next == s.NextSeq && high < next
+	s.NextSeq = next
 }
 
 // record describes the record with header h at pos.

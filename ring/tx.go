@@ -55,6 +55,9 @@ func AttachTx(r Region) (*Tx, error) {
 // Limit makes records of more than n payload bytes too big, if the ring does not.
 func (t *Tx) Limit(n int) { t.most = min(t.most, uint64(n)) }
 
+// Held returns the position up to which Hold has `released` believed.
+func (t *Tx) Held() uint64 { return t.held }
+
 // Err returns ErrMoved or ErrClosed if nothing can be written any more.
 func (t *Tx) Err() error { return t.end }
 

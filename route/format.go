@@ -17,9 +17,9 @@ import (
 // header, hostAt and ruleAt in an entry.
 //
 //	 0         128        192      256               256 + 320 hosts
-//	+---------+----------+--------+-----------------+----------------+
-//	| header  | template | self   | hosts, 320 each | rules, 112 each|
-//	+---------+----------+--------+-----------------+----------------+
+//	+---------+----------+--------+-----------------+----------------+-------------------+
+//	| header  | template | self   | hosts, 320 each | rules, 112 each| durable, 256 each |
+//	+---------+----------+--------+-----------------+----------------+-------------------+
 //	  shm       64         64
 const (
 	bodyAtKey        = 0
@@ -27,7 +27,8 @@ const (
 	bodyAtGeneration = 8
 	bodyAtRules      = 16
 	bodyAtSum        = 20
-	bodyEnd          = 24
+	bodyAtDurable    = 24
+	bodyEnd          = 28
 
 	restAtTemplate = 0
 	restAtSelf     = 64
@@ -47,11 +48,20 @@ const (
 	ruleAtDesc     = 16
 	ruleSize       = 112
 
+	durableAtFrom     = 0
+	durableAtTo       = 4
+	durableAtFromBits = 8
+	durableAtToBits   = 9
+	durableAtMode     = 10
+	durableAtZero     = 11
+	durableAtDir      = 16
+	durableSize       = 256
+
 	// selfHost stands, in a rule, for the host Self that Hosts do not have.
 	selfHost = 1<<32 - 1
 
 	// maxRest is the size of the largest table without its header.
-	maxRest = restAtHosts + MaxHosts*hostSize + MaxRules*ruleSize
+	maxRest = restAtHosts + MaxHosts*hostSize + MaxRules*ruleSize + MaxDurable*durableSize
 )
 
 // Each text has a 0 behind it.
@@ -60,6 +70,7 @@ var (
 	_ = [1]struct{}{}[hostSize-hostAtAddress-MaxAddress-1]
 	_ = [1]struct{}{}[ruleSize-ruleAtDesc-MaxDesc-1]
 	_ = [1]struct{}{}[restAtHosts-restAtSelf-MaxName-1]
+	_ = [1]struct{}{}[durableSize-durableAtDir-MaxDir-1]
 )
 
 var (
@@ -77,7 +88,7 @@ type content struct {
 
 // encode writes a valid table, with the generation given.
 func (t *Table) encode(generation uint64) content {
-	c := content{rest: make([]byte, restAtHosts+len(t.Hosts)*hostSize+len(t.Rules)*ruleSize)}
+	c := content{rest: make([]byte, restAtHosts+len(t.Hosts)*hostSize+len(t.Rules)*ruleSize+len(t.Durable)*durableSize)}
 	copy(c.rest[restAtTemplate:restAtSelf], t.Template.String())
 	copy(c.rest[restAtSelf:restAtHosts], t.Self)
 	numbers := make(map[string]uint32, len(t.Hosts))
@@ -92,10 +103,15 @@ func (t *Table) encode(generation uint64) content {
 		t.Rules[i].encode(at[:ruleSize], numbers)
 		at = at[ruleSize:]
 	}
+	for i := range t.Durable {
+		t.Durable[i].encode(at[:durableSize])
+		at = at[durableSize:]
+	}
 	le.PutUint32(c.body[bodyAtKey:], t.Key)
 	le.PutUint32(c.body[bodyAtHosts:], uint32(len(t.Hosts)))
 	le.PutUint64(c.body[bodyAtGeneration:], generation)
 	le.PutUint32(c.body[bodyAtRules:], uint32(len(t.Rules)))
+	le.PutUint32(c.body[bodyAtDurable:], uint32(len(t.Durable)))
 	le.PutUint32(c.body[bodyAtSum:], c.sum())
 	return c
 }
@@ -145,6 +161,9 @@ func (c *content) decode(key uint32) (*Table, error) {
 	if err := t.decodeRules(c.rest[split:], rules); err != nil {
 		return nil, err
 	}
+	if err := t.decodeDurable(c.rest[split+rules*ruleSize:]); err != nil {
+		return nil, err
+	}
 	if err := t.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
@@ -157,15 +176,18 @@ func (c *content) counts(key uint32) (hosts, rules int, err error) {
 	if err := c.checkSum(); err != nil {
 		return 0, 0, err
 	}
-	h, r := le.Uint32(c.body[bodyAtHosts:]), le.Uint32(c.body[bodyAtRules:])
+	h, r, d := le.Uint32(c.body[bodyAtHosts:]), le.Uint32(c.body[bodyAtRules:]), le.Uint32(c.body[bodyAtDurable:])
 	if k := le.Uint32(c.body[bodyAtKey:]); k != key {
 		return 0, 0, damaged("it is of key %d, want %d", k, key)
 	}
 	if h > MaxHosts || r > MaxRules {
 		return 0, 0, damaged("%d hosts and %d rules, want at most %d and %d", h, r, MaxHosts, MaxRules)
 	}
-	if want := restAtHosts + int(h)*hostSize + int(r)*ruleSize; len(c.rest) != want {
-		return 0, 0, damaged("%d hosts and %d rules take %d bytes, there are %d", h, r, want, len(c.rest))
+	if d > MaxDurable {
+		return 0, 0, damaged("%d durable rules, want at most %d", d, MaxDurable)
+	}
+	if want := restAtHosts + int(h)*hostSize + int(r)*ruleSize + int(d)*durableSize; len(c.rest) != want {
+		return 0, 0, damaged("%d hosts, %d rules and %d durable rules take %d bytes, there are %d", h, r, d, want, len(c.rest))
 	}
 	if !zero(c.body[bodyEnd:]) {
 		return 0, 0, damaged("the header's body does not end with zeros")

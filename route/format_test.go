@@ -23,9 +23,11 @@ func TestPageHasTheLayout(t *testing.T) {
 		"## table": {
 			row(bodyAtKey, "u32", "key"), row(bodyAtHosts, "u32", "hosts"), row(bodyAtGeneration, "u64", "generation"),
 			row(bodyAtRules, "u32", "rules"), row(bodyAtSum, "u32", "sum"),
+			row(bodyAtDurable, "u32", "durable"),
 			row(128+restAtTemplate, "64", "template"), row(128+restAtSelf, "64", "self"),
 			row(128+restAtHosts, strconv.Itoa(hostSize)+" x hosts", "hosts"),
 			"| 256 + 320 x hosts | " + strconv.Itoa(ruleSize) + " x rules | rules |",
+			"| 256 + 320 x hosts + 112 x rules | " + strconv.Itoa(durableSize) + " x durable | durable |",
 		},
 		"### Host entry, " + strconv.Itoa(hostSize) + " bytes": {
 			row(hostAtName, strconv.Itoa(hostAtAddress-hostAtName), "name"),
@@ -35,6 +37,11 @@ func TestPageHasTheLayout(t *testing.T) {
 			row(ruleAtAddr, "u32", "addr"), row(ruleAtBits, "u8", "bits"), row(ruleAtRelease, "u8", "release"),
 			row(ruleAtPriority, "u8", "priority"), row(ruleAtZero, "u8", "0"), row(ruleAtHost, "u32", "host"),
 			row(ruleAtZero4, "u32", "0"), row(ruleAtDesc, strconv.Itoa(ruleSize-ruleAtDesc), "desc"),
+		},
+		"### Durable entry, " + strconv.Itoa(durableSize) + " bytes": {
+			row(durableAtFrom, "u32", "from"), row(durableAtTo, "u32", "to"), row(durableAtFromBits, "u8", "fromBits"),
+			row(durableAtToBits, "u8", "toBits"), row(durableAtMode, "u8", "mode"),
+			row(durableAtZero, strconv.Itoa(durableAtDir-durableAtZero), "0"), row(durableAtDir, strconv.Itoa(durableSize-durableAtDir), "dir"),
 		},
 	} {
 		_, section, ok := strings.Cut(string(page), "\n"+heading+"\n")
@@ -71,6 +78,7 @@ func TestBytesOfATable(t *testing.T) {
 			{Prefix: addr.Prefix{Addr: 0x30000, Bits: 16}, Host: "b", Release: Stored, Priority: 5, Desc: "d"},
 			{Prefix: addr.Exact(7), Host: "me"},
 		},
+		Durable: []Durable{{From: addr.Prefix{Addr: 0x20000, Bits: 16}, To: addr.Exact(9), Mode: Async, Dir: "/e"}},
 	}
 	c := tab.encode(9)
 	wantBody := "\x34\x12\x00\x00\x01\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00"
@@ -80,7 +88,11 @@ func TestBytesOfATable(t *testing.T) {
 	pad := func(s string, n int) string { return s + strings.Repeat("\x00", n-len(s)) }
 	want := pad("16.16", 64) + pad("me", 64) + pad("b", 64) + pad("c:1", 256) +
 		"\x00\x00\x03\x00\x10\x01\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00" + pad("d", 96) +
-		"\x07\x00\x00\x00\x20\x00\x00\x00\xff\xff\xff\xff\x00\x00\x00\x00" + pad("", 96)
+		"\x07\x00\x00\x00\x20\x00\x00\x00\xff\xff\xff\xff\x00\x00\x00\x00" + pad("", 96) +
+		pad("\x00\x00\x02\x00\x09\x00\x00\x00\x10\x20\x01", 16) + pad("/e", 240)
+	if n := le.Uint32(c.body[bodyAtDurable:]); n != 1 {
+		t.Errorf("%d durable rules, want 1", n)
+	}
 	if string(c.rest) != want {
 		t.Errorf("rest %q\nwant %q", c.rest, want)
 	}
@@ -110,6 +122,7 @@ func (c *content) mend() { le.PutUint32(c.body[bodyAtSum:], c.sum()) }
 
 func TestDamage(t *testing.T) {
 	host, rule := restAtHosts+hostSize, restAtHosts+2*hostSize+2*ruleSize // the second, the third
+	durable := restAtHosts + 2*hostSize + 4*ruleSize + durableSize        // the second
 	put32 := func(b []byte, v uint32) { le.PutUint32(b, v) }
 	for _, c := range []struct {
 		what   string
@@ -119,12 +132,23 @@ func TestDamage(t *testing.T) {
 		{"checksum", func(c *content) { c.body[bodyAtSum]++ }, "its checksum is"},
 		{"key", func(c *content) { c.body[bodyAtKey]++ }, "it is of key 2001, want 2000"},
 		{"generation", func(c *content) { c.body[bodyAtGeneration] = 0 }, "its generation is 0"},
-		{"more hosts", func(c *content) { c.body[bodyAtHosts]++ }, "3 hosts and 4 rules take 1536 bytes, there are 1216"},
-		{"more rules", func(c *content) { c.body[bodyAtRules]++ }, "2 hosts and 5 rules take 1328 bytes"},
+		{"more hosts", func(c *content) { c.body[bodyAtHosts]++ }, "3 hosts, 4 rules and 2 durable rules take 2048 bytes, there are 1728"},
+		{"more rules", func(c *content) { c.body[bodyAtRules]++ }, "2 hosts, 5 rules and 2 durable rules take 1840 bytes"},
 		{"too many hosts", func(c *content) { put32(c.body[bodyAtHosts:], 4097) }, "4097 hosts and 4 rules, want at most 4096 and 65536"},
 		{"all the rules", func(c *content) { put32(c.body[bodyAtRules:], 1<<32-1) }, "4294967295 rules, want at most"},
+		{"more durable rules", func(c *content) { c.body[bodyAtDurable]++ }, "3 durable rules take 1984 bytes"},
+		{"too many durable rules", func(c *content) { put32(c.body[bodyAtDurable:], 1<<32-1) }, "4294967295 durable rules, want at most 4096"},
+		{"durable rule's bits", func(c *content) { c.rest[durable+durableAtFromBits] = 33 }, "durable rule 2, 0.0.4.0 to 0.0.3.*: from: prefix of 33 bits"},
+		{"bits behind a durable rule's prefix", func(c *content) { c.rest[durable+durableAtTo] = 1 }, "to: address 0x301 has bits behind the prefix"},
+		{"mode", func(c *content) { c.rest[durable+durableAtMode] = 2 }, "mode 2: want 0 to 1"},
+		{"zeros of a durable rule", func(c *content) { c.rest[durable+durableAtDir-1] = 1 }, "durable rule 2: route table is damaged: bytes that want to be 0 are not"},
+		{"dir without end", func(c *content) { fill(c.rest[durable+durableAtDir : durable+durableSize]) }, "durable rule 2: "},
+		{"no dir", func(c *content) { clear(c.rest[durable+durableAtDir : durable+durableSize]) }, "want an absolute path"},
+		{"durable rule twice", func(c *content) {
+			copy(c.rest[durable:], c.rest[durable-durableSize:durable])
+		}, "durable rule 2: its prefixes are those of durable rule 1"},
 		{"body", func(c *content) { c.body[95] = 1 }, "does not end with zeros"},
-		{"cut off", func(c *content) { c.rest = c.rest[:len(c.rest)-1] }, "there are 1215"},
+		{"cut off", func(c *content) { c.rest = c.rest[:len(c.rest)-1] }, "there are 1727"},
 		{"cut off early", func(c *content) { c.rest = c.rest[:restAtSelf] }, "there are 64"},
 		{"template", func(c *content) { copy(c.rest[restAtTemplate:], "8.8.8.9") }, "brings the sum to 33"},
 		{"template, another way", func(c *content) { copy(c.rest[restAtTemplate:], "8.8.8.08") }, `template "8.8.8.08" is written "8.8.8.8"`},

@@ -53,6 +53,10 @@ func sample(t testing.TB) *Table {
 			{Prefix: prefix(t, "0.0.3.9"), Host: "db_1.example", Priority: 1, Desc: "moved"},
 			{Prefix: addr.Prefix{Addr: 0x380, Bits: 25}, Host: "db_1.example"},
 		},
+		Durable: []Durable{
+			{From: prefix(t, "*.*.*.*"), To: prefix(t, "0.0.3.9"), Dir: "/var/lib/skybus"},
+			{From: prefix(t, "0.0.4.*"), To: prefix(t, "0.0.3.*"), Mode: Async, Dir: "/盘"},
+		},
 	}
 }
 
@@ -74,7 +78,7 @@ func load(t testing.TB, root string) *Table {
 // same compares what tables say; the index is no part of that.
 func same(a, b *Table) bool {
 	return a.Key == b.Key && a.Generation == b.Generation && a.Template == b.Template && a.Self == b.Self &&
-		slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Rules, b.Rules)
+		slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Rules, b.Rules) && slices.Equal(a.Durable, b.Durable)
 }
 
 func tableFile(root string) string { return filepath.Join(Dir(root, key), tableName) }
@@ -105,7 +109,22 @@ func random(rng *rand.Rand) *Table {
 		}
 		t.Rules = append(t.Rules, r)
 	}
+	randomDurable(rng, t)
 	return t
+}
+
+func randomDurable(rng *rand.Rand, t *Table) {
+	seen := map[[2]addr.Prefix]bool{}
+	for range rng.IntN(20) {
+		d := Durable{Mode: Mode(rng.IntN(2)), Dir: []string{"/a", "/b/c", "/"}[rng.IntN(3)]}
+		d.From.Bits, d.To.Bits = uint8(rng.IntN(33)), uint8(rng.IntN(33))
+		d.From.Addr, d.To.Addr = first(randomAddr(rng, t.Template), d.From.Bits), first(randomAddr(rng, t.Template), d.To.Bits)
+		none := func(p addr.Prefix) bool { return p.IsExact() && p.Addr.IsNone() }
+		if pair := [2]addr.Prefix{d.From, d.To}; !seen[pair] && !none(d.From) && !none(d.To) {
+			seen[pair] = true
+			t.Durable = append(t.Durable, d)
+		}
+	}
 }
 
 // randomAddr returns an address of the template, near its lower or upper end.

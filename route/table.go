@@ -21,6 +21,8 @@ const (
 	MaxAddress  = 255 // of a host's address
 	MaxDesc     = 95  // of a rule's description
 	MaxPriority = 7
+	MaxDurable  = 4096 // rules for durable lanes
+	MaxDir      = 239  // of a durable rule's folder
 )
 
 var (
@@ -132,6 +134,9 @@ type Table struct {
 	// two rules the same prefix; one prefix may lie inside another.
 	Hosts []Host
 	Rules []Rule
+	// Durable says which lanes are files on a disk. No two have the same pair of
+	// prefixes; they keep their order.
+	Durable []Durable
 
 	index atomic.Pointer[index] // made by the first look-up
 }
@@ -141,6 +146,6 @@ type Table struct {
 func (t *Table) Clone() *Table {
 	return &Table{
 		Key: t.Key, Generation: t.Generation, Template: t.Template, Self: t.Self,
-		Hosts: slices.Clone(t.Hosts), Rules: slices.Clone(t.Rules),
+		Hosts: slices.Clone(t.Hosts), Rules: slices.Clone(t.Rules), Durable: slices.Clone(t.Durable),
 	}
 }

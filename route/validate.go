@@ -31,6 +31,7 @@ func (t *Table) Validate() error {
 	}
 	v.hosts()
 	v.rules()
+	v.durable()
 	return errors.Join(v.errs...)
 }
 

@@ -60,6 +60,22 @@ func TestMistakes(t *testing.T) {
 			t.Template = addr.MustTemplate("8.8")
 			t.Rules = []Rule{{Prefix: addr.Exact(1 << 16), Host: "game-1"}, {Prefix: addr.Exact(1<<16 - 1), Host: "game-1"}}
 		}, "rule 1, 256.0: address 0x10000 is outside of template 8.8, which has 16 bits"},
+		{"durable rule twice", func(t *Table) { t.Durable[1].From, t.Durable[1].To = t.Durable[0].From, t.Durable[0].To },
+			"durable rule 2: its prefixes are those of durable rule 1"},
+		{"from of a durable rule", func(t *Table) { t.Durable[0].From = addr.Exact(0) },
+			"durable rule 1, 0.0.0.0 to 0.0.3.9: from: is no address, nothing can be bound to it"},
+		{"to of a durable rule", func(t *Table) { t.Durable[0].To = addr.Prefix{Addr: 1, Bits: 24} },
+			"durable rule 1, *.*.*.* to 0.0.0.*: to: address 0x1 has bits behind the prefix, want 0x0"},
+		{"mode", func(t *Table) { t.Durable[0].Mode = 2 }, "durable rule 1, *.*.*.* to 0.0.3.9: mode 2: want 0 to 1"},
+		{"dir that is not absolute", func(t *Table) { t.Durable[0].Dir = "d" },
+			`durable rule 1, *.*.*.* to 0.0.3.9: dir "d": want an absolute path without superfluous parts`},
+		{"dir with superfluous parts", func(t *Table) { t.Durable[0].Dir = "/d/../e" },
+			`durable rule 1, *.*.*.* to 0.0.3.9: dir "/d/../e": want an absolute path without superfluous parts`},
+		{"dir of 239", func(t *Table) { t.Durable[0].Dir = "/" + strings.Repeat("x", 238) }, ""},
+		{"dir of 240", func(t *Table) { t.Durable[0].Dir = "/" + strings.Repeat("x", 239) },
+			`durable rule 1, *.*.*.* to 0.0.3.9: dir "/` + long[1:] + `"… of 240 bytes: want at most 239 bytes of UTF-8 without a 0`},
+		{"dir with a 0", func(t *Table) { t.Durable[0].Dir = "/\x00" },
+			`durable rule 1, *.*.*.* to 0.0.3.9: dir "/\x00" of 2 bytes: want at most 239 bytes of UTF-8 without a 0`},
 		{"several", func(t *Table) { t.Key, t.Self, t.Hosts[1].Address, t.Rules[3].Priority = 0, "", "h", 9 },
 			"key 0: want 1 to 2147483647\n" +
 				`host 2, "db_1.example": address "h" has no port, want HOST:PORT` + "\n" +

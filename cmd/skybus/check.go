@@ -16,6 +16,9 @@ func newCheckCommand(a *app) *cobra.Command {
 not be. What a crash may leave, and the bus puts right by itself, is listed too
 and is no damage. It stops nobody. With damage the exit code is 1.
 
+Of durable lanes it looks at the files, too, and lists those that were left behind by
+an earlier life of the host and are not taken up yet, or cannot be.
+
 skybus clean makes a damaged lane anew, without its messages.`,
 		Args:              takes(0, 0, ""),
 		ValidArgsFunction: a.completeAddresses(0),

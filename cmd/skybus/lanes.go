@@ -95,13 +95,27 @@ func (l *lane) kind() string {
 	case l.Mirror:
 		far = "mirrored"
 	}
-	switch {
-	case !l.Configured:
-		return cmp.Or(far, "demand")
-	case far != "":
-		return "channel," + far
+	kind := "channel"
+	if !l.Configured {
+		kind = cmp.Or(far, "demand")
+	} else if far != "" {
+		kind = "channel," + far
 	}
-	return "channel"
+	if l.Durable {
+		kind += ",durable"
+	}
+	return kind
+}
+
+// durable tells when a message of a durable lane is on disk; "" for others.
+func (l *lane) durable() string {
+	switch {
+	case l.Sync:
+		return "sync"
+	case l.Durable:
+		return "async"
+	}
+	return ""
 }
 
 // state is what an operator should know of a lane, the worst first.

@@ -30,7 +30,8 @@ memory after a long rest, DAMAGED is out of use until it is cleaned.
 KIND is channel for a lane of a configuration file and demand for others. A remote
 lane leads to another host: its reader is the relay daemon, and what waits in it may
 lie at the other host already, until it is received there. A mirrored lane comes
-from another host; skybus trace shows the way from one to the other.`,
+from another host; skybus trace shows the way from one to the other. What waits in a
+durable lane is in a file on a disk, and outlives the host.`,
 		Example:           "  skybus ls\n  skybus ls -k 1000 --addresses\n  skybus ls -k 1000\n  skybus ls -k 1000 0.0.0.2 --json",
 		Args:              takes(0, 1, "at most one ADDR"),
 		ValidArgsFunction: a.completeAddresses(1),

@@ -46,8 +46,9 @@ type laneObject struct {
 	Src            string    `json:"src"`
 	Dst            string    `json:"dst"`
 	Configured     bool      `json:"configured"`
-	Remote         bool      `json:"remote"`   // dst is on another host: the relay daemon reads it
-	Mirrored       bool      `json:"mirrored"` // src is on another host: the relay daemon writes it
+	Remote         bool      `json:"remote"`           // dst is on another host: the relay daemon reads it
+	Mirrored       bool      `json:"mirrored"`         // src is on another host: the relay daemon writes it
+	Durable        string    `json:"durable,omitzero"` // sync or async: its messages are in files on a disk
 	Priority       uint32    `json:"priority"`
 	Desc           string    `json:"desc,omitzero"`
 	State          string    `json:"state"`
@@ -85,7 +86,7 @@ type laneObject struct {
 
 func (l *lane) object(d *skybus.Domain) laneObject {
 	return laneObject{
-		Src: d.FormatAddr(l.Src), Dst: d.FormatAddr(l.Dst), Configured: l.Configured, Remote: l.Remote, Mirrored: l.Mirror, Priority: l.Priority, Desc: l.Desc,
+		Src: d.FormatAddr(l.Src), Dst: d.FormatAddr(l.Dst), Configured: l.Configured, Remote: l.Remote, Mirrored: l.Mirror, Durable: l.durable(), Priority: l.Priority, Desc: l.Desc,
 		State: l.state(), Waiting: l.Messages, WaitingBytes: l.Waiting, AskedSize: l.AskedSize, Size: l.Size, Memory: l.Bytes,
 		Generation: l.Generation, Path: l.Path, Created: l.Created, LastActive: l.LastActive,
 		Head: l.Head, Tail: l.Tail, HeadSeq: l.HeadSeq, NextSeq: l.NextSeq,

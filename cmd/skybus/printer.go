@@ -34,6 +34,7 @@ var outputs = []string{outputText, outputHex, outputDump, outputRaw, outputJSON}
 // whole messages.
 type printer struct {
 	out    io.Writer
+	errOut io.Writer
 	format func(addr.Addr) string
 	mode   string
 	meta   bool // say where a message comes from
@@ -55,7 +56,7 @@ func (a *app) newPrinter(mode string, meta, clock bool) (*printer, error) {
 	}
 	for _, o := range outputs {
 		if o == mode {
-			return &printer{out: a.out, mode: mode, meta: meta, clock: clock, safe: meta || isTerminal(a.out)}, nil
+			return &printer{out: a.out, errOut: a.errOut, mode: mode, meta: meta, clock: clock, safe: meta || isTerminal(a.out)}, nil
 		}
 	}
 	return nil, usagef("--output %q: want text, hex, dump, raw or json", mode)
@@ -84,6 +85,9 @@ type messageObject struct {
 // print writes one message. gap marks one that stands for discarded ones.
 func (p *printer) print(m skybus.Message, gap bool) error {
 	p.buf = p.buf[:0]
+	if m.Gap != nil {
+		return p.lost(m)
+	}
 	if p.mode == outputJSON {
 		if err := p.object(m, gap); err != nil {
 			return err
@@ -95,6 +99,31 @@ func (p *printer) print(m skybus.Message, gap bool) error {
 		p.payload(m.Data)
 	}
 	_, err := p.out.Write(p.buf)
+	return err
+}
+
+// lost tells of messages that will never come. What is written besides the
+// messages goes to errOut, so that a payload cannot be mistaken for it.
+func (p *printer) lost(m skybus.Message) error {
+	if p.mode == outputJSON {
+		line, err := json.Marshal(struct {
+			Src    string `json:"src"`
+			Dst    string `json:"dst"`
+			From   uint64 `json:"lost_from"`
+			To     uint64 `json:"lost_to,omitempty"`
+			Reason string `json:"reason"`
+		}{p.format(m.Src), p.format(m.Dst), m.Gap.From, m.Gap.To, m.Gap.Reason})
+		if err != nil {
+			return err
+		}
+		_, err = p.out.Write(append(line, '\n'))
+		return err
+	}
+	what := fmt.Sprintf("#%d to #%d", m.Gap.From, m.Gap.To)
+	if m.Gap.To == 0 {
+		what = fmt.Sprintf("from #%d on", m.Gap.From)
+	}
+	_, err := fmt.Fprintf(p.errOut, "%s -> %s  messages are lost: %s: %s\n", p.format(m.Src), p.format(m.Dst), what, m.Gap.Reason)
 	return err
 }
 

@@ -35,7 +35,8 @@ The domain is named by -k or ` + envKey + `; domains are looked for in --root,
 them, such as 0.0.0.1.
 
 With --json, a listing is one array and one thing is one object, with exact
-numbers; what goes on without end (recv, tail, --watch) is one object a Sizes in text are short: 64K is 65536 bytes.
+numbers; what goes on without end (recv, tail, --watch) is one object a line.
+Sizes in text are short: 64K is 65536 bytes.
 
 Exit codes: 0 done, 1 failed, 2 the command line was wrong, 130 interrupted
 before it was done.`

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -223,6 +224,9 @@ func (s *sending) hint(err error) error {
 		return hinted(err, "skybus ls lists the channels it has, skybus tbusmgr --write adds some")
 	case s.maker.unknown:
 		return hinted(err, "start its receiver first: --allow-unknown counts only when the domain is made")
+	}
+	if strings.Contains(err.Error(), "relay key") {
+		return hinted(err, "start its receiver first (skybus recv), or give it a route (skybus routes lists those that there are)")
 	}
 	return hinted(err, "start its receiver first (skybus recv), or make the domain with --allow-unknown")
 }

@@ -192,6 +192,12 @@ func (l *lane) fields(d *skybus.Domain) []string {
 		"found full", fmt.Sprintf("%s, most in use %s, grown %s", count(l.Full, "time"), size(l.HighWater), count(l.Grown, "time")),
 		"woken", fmt.Sprintf("reader %s, sender %s", count(l.Wakes, "time"), count(l.SenderWake, "time")),
 	}
+	switch l.durable() {
+	case "sync":
+		list = append(list, "durable", "sync: a message is on disk before its send returns")
+	case "async":
+		list = append(list, "durable", "async: a message is on disk within about a second")
+	}
 	if l.Remote {
 		list = append(list, "relayed", fmt.Sprintf("epoch %d, received over there up to sequence %d", l.Epoch, l.Consumed))
 	}

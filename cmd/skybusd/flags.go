@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/channel"
 	"github.com/skybus-io/skybus/cmd/skybusd/internal/config"
 	"github.com/skybus-io/skybus/internal/certs"
 	"github.com/skybus-io/skybus/internal/tbusxml"
@@ -59,6 +61,14 @@ func (s *settings) from() string {
 		return "the command line"
 	}
 	return s.file
+}
+
+// rootDir is the folder that the library takes where the settings name none.
+func (s *settings) rootDir() string {
+	if s.Root == "" {
+		return channel.DefaultRoot
+	}
+	return s.Root
 }
 
 func (s *settings) summary() string {
@@ -128,17 +138,46 @@ func (f *flags) explain(err error) error {
 	}
 	for _, e := range list.Unwrap() {
 		var at *config.Error
-		if text := e.Error(); errors.As(e, &at) {
-			if i := strings.Index(text, ": "); i >= 0 {
-				text = text[i+2:]
-			}
-			texts = append(texts, text)
+		if !errors.As(e, &at) {
+			continue
 		}
+		text, _, _ := strings.Cut(at.Msg, ", first in line") // nobody has written lines
+		if name := flagOf(at.Field); name != "" {
+			text = name + ": " + text
+		}
+		texts = append(texts, text)
 	}
 	if len(texts) == 0 {
 		return usagef("%w", err)
 	}
 	return usagef("%s", strings.Join(texts, "; "))
+}
+
+// flagOf is the flag that stands for a field of the configuration file.
+func flagOf(field string) string {
+	field, rest, _ := strings.Cut(field, ".")
+	switch field {
+	case "domain":
+		return "-k"
+	case "peers":
+		return "--peer"
+	case "routes":
+		return "--route"
+	case "routes_file":
+		return "--routes"
+	case "relay_key":
+		return "--relay-key"
+	case "tls":
+		if name, ok := map[string]string{"ca": "--ca", "cert": "--cert", "key": "--key-file"}[rest]; ok {
+			return name
+		}
+		return "--ca, --cert and --key-file, or --insecure"
+	case "log":
+		return "--log"
+	case "":
+		return ""
+	}
+	return "--" + field
 }
 
 // document is the configuration file that the flags stand for.
@@ -265,8 +304,15 @@ func (s *settings) routes() (func(*route.Table) error, error) {
 			rules = append(rules, route.Rule{Prefix: r.Prefix, Host: name, Desc: r.Desc})
 		}
 	}
+	durable, err := s.durableRules()
+	if err != nil {
+		return nil, err
+	}
 	change := func(t *route.Table) error {
 		t.Self, t.Template = s.Host, template
+		if s.file != "" { // flags know nothing of durable lanes
+			t.Durable = durable
+		}
 		if replace {
 			t.Hosts, t.Rules = hosts, rules
 			return t.Validate()
@@ -277,6 +323,23 @@ func (s *settings) routes() (func(*route.Table) error, error) {
 		return t.Validate()
 	}
 	return change, change(&route.Table{Key: s.RelayKey})
+}
+
+// durableRules are those of the configuration; a relative folder is one below the
+// present.
+func (s *settings) durableRules() (rules []route.Durable, err error) {
+	for _, d := range s.Durable {
+		mode, err := route.ParseMode(d.Mode)
+		if err != nil {
+			return nil, err
+		}
+		dir, err := filepath.Abs(d.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("durable: dir %q: %w", d.Dir, err)
+		}
+		rules = append(rules, route.Durable{From: d.From, To: d.To, Mode: mode, Dir: dir})
+	}
+	return rules, nil
 }
 
 // addHost adds h, or gives the host of that name its address.

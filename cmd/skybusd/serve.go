@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -44,7 +46,7 @@ func serve(ctx context.Context, f *flags, s *settings, errOut io.Writer) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	if err := v.load(s); err != nil {
+	if err := v.check(s); err != nil {
 		return err
 	}
 	dom, err := skybus.Open(int(s.Domain), skybus.Options{
@@ -89,6 +91,7 @@ func (v *server) start(dom *skybus.Domain) error {
 	s := v.s
 	c := relay.Config{
 		Table: dom.Table(), Root: s.Root, Host: s.Host, Listen: s.Listen, RelayKey: s.RelayKey, Connections: map[string]int{}, Logger: v.l,
+		Prepare: s.putRoutes,
 		Limits: relay.Limits{
 			InFlight: uint64(s.Limits.InFlight), Accepted: s.Limits.Connections, Handshake: s.Limits.HandshakeTimeout,
 			MaxRecord: s.Limits.Record, NewLanes: s.Limits.NewLanesPerSecond,
@@ -108,7 +111,7 @@ func (v *server) start(dom *skybus.Domain) error {
 		}
 	}
 	if v.f.replace {
-		if _, err := relay.Ask(dom.Table().Folder(), "stop"); err != nil && !errors.Is(err, relay.ErrNoDaemon) {
+		if err := v.askToLeave(dom.Table().Folder()); err != nil {
 			return err
 		}
 	}
@@ -125,26 +128,52 @@ func (v *server) start(dom *skybus.Domain) error {
 	}
 }
 
-// load puts routes and certificates of s in force.
-func (v *server) load(s *settings) error {
+// askToLeave has the daemon end that runs for the domain, if this one can take its place.
+func (v *server) askToLeave(folder string) error {
+	st, err := relay.Ask(folder, "status")
+	switch {
+	case errors.Is(err, relay.ErrNoDaemon):
+		return nil
+	case err != nil:
+		return fmt.Errorf("the daemon that is to be replaced does not answer; if it hangs, kill it: %w", err)
+	}
+	if _, port, err := net.SplitHostPort(v.s.Listen); err == nil && !strings.HasSuffix(st.Listen, ":"+port) {
+		ln, err := net.Listen("tcp", v.s.Listen) // it does not free this one
+		if err != nil {
+			return err
+		}
+		ln.Close()
+	}
+	_, err = relay.Ask(folder, "stop")
+	return err
+}
+
+// check loads the certificates of s, and says whether it could be put in force.
+func (v *server) check(s *settings) error {
+	if _, err := s.routes(); err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.rootDir()); err != nil {
+		return fmt.Errorf("the folder for domains (--root): %w", err)
+	}
+	id, err := s.identity()
+	if err != nil || id == nil {
+		return err
+	}
+	v.id.Store(id)
+	if left := time.Until(id.Expires()); left < 30*24*time.Hour {
+		v.l.Warn("the certificate of this host expires soon", "at", id.Expires())
+	}
+	return nil
+}
+
+// putRoutes writes the routes of s.
+func (s *settings) putRoutes() error {
 	change, err := s.routes()
 	if err != nil {
 		return err
 	}
-	id, err := s.identity()
-	if err != nil {
-		return err
-	}
-	if err := route.Update(s.Root, s.RelayKey, shm.Keep, change); err != nil {
-		return err
-	}
-	if id != nil {
-		v.id.Store(id)
-		if left := time.Until(id.Expires()); left < 30*24*time.Hour {
-			v.l.Warn("the certificate of this host expires soon", "at", id.Expires())
-		}
-	}
-	return nil
+	return route.Update(s.Root, s.RelayKey, shm.Keep, change)
 }
 
 // reload reads everything again. What is wrong changes nothing.
@@ -152,7 +181,15 @@ func (v *server) reload() {
 	_ = v.n.Reloading()
 	s, err := v.f.settings()
 	if err == nil {
-		err = v.load(s)
+		if fixed := v.s.differences(s); len(fixed) > 0 {
+			err = fmt.Errorf("%s: only a restart changes that", strings.Join(fixed, ", "))
+		}
+	}
+	if err == nil {
+		err = v.check(s)
+	}
+	if err == nil {
+		err = s.putRoutes()
 	}
 	if err != nil {
 		v.l.Error("the configuration was not loaded: the last one stays in force", "error", err.Error())
@@ -160,15 +197,26 @@ func (v *server) reload() {
 		_ = v.n.Ready()
 		return
 	}
-	old := v.s
-	if old.Domain != s.Domain || old.Host != s.Host || old.Listen != s.Listen || old.RelayKey != s.RelayKey || old.Root != s.Root || old.Insecure != s.Insecure ||
-		old.Limits != s.Limits {
-		v.l.Warn("domain, root, host, listen, relay_key, insecure and limits take effect with a restart")
-	}
 	v.d.Reload()
 	v.l.Info("the configuration was loaded", "from", s.from())
 	_ = v.n.Status("")
 	_ = v.n.Ready()
+}
+
+// differences names the settings that a running daemon cannot change.
+func (s *settings) differences(to *settings) (names []string) {
+	for _, d := range []struct {
+		name string
+		same bool
+	}{
+		{"domain", s.Domain == to.Domain}, {"root", s.Root == to.Root}, {"relay_key", s.RelayKey == to.RelayKey}, {"host", s.Host == to.Host},
+		{"listen", s.Listen == to.Listen}, {"insecure", s.Insecure == to.Insecure}, {"limits", s.Limits == to.Limits},
+	} {
+		if !d.same {
+			names = append(names, d.name)
+		}
+	}
+	return names
 }
 
 func newLogger(l config.Log, w io.Writer) *slog.Logger {

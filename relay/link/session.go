@@ -53,13 +53,16 @@ func protocolf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", wire.ErrProtocol, fmt.Sprintf(format, args...))
 }
 
-// New begins a connection: its HELLO is the first output.
+// New begins a connection. The HELLO of the side that connects is the first output,
+// that of the other the first after it has judged that one.
 func New(cfg *Config, host Host, now int64) *Session {
 	s := &Session{
 		cfg: *cfg, host: host, streams: map[uint32]*Stream{}, inbound: map[uint32]*Inbound{}, lanes: map[[2]addr.Addr]*Inbound{},
 		began: now, lastIn: now, lastPing: now, ackAt: math.MaxInt64,
 	}
-	s.control = wire.AppendHello(s.control, &s.cfg.Hello)
+	if !cfg.Answers {
+		s.control = wire.AppendHello(s.control, &s.cfg.Hello)
+	}
 	return s
 }
 
@@ -207,7 +210,9 @@ func (s *Session) first(h *wire.Header, body []byte) error {
 		s.control = wire.AppendNotice(s.control, wire.TypeRefuse, 0, *n)
 		return &RefusedError{Notice: *n, Host: hello.Host}
 	}
-	s.up = true
+	if s.up = true; s.cfg.Answers {
+		s.control = wire.AppendHello(s.control, ours)
+	}
 	for num := uint32(1); num <= s.numbers; num++ {
 		if st := s.streams[num]; st != nil {
 			s.sendOpen(st)
