@@ -136,7 +136,7 @@ func TestBatchStopsAtQuarantine(t *testing.T) {
 	must(s.Claim(10))(t)
 	must(s.ClaimNext(10))(t)
 	check(t, s.AddNext(payload(1, 10)))
-	s.t.quarantine(s.e, fmt.Errorf("%w: by the test", ErrDamaged))
+	_ = s.t.quarantine(s.e, fmt.Errorf("%w: by the test", ErrDamaged))
 	_, err := s.ClaimNext(10)
 	wantErr(t, err, ErrFull)
 	wantErr(t, s.AddNext(nil), ErrFull)

@@ -20,14 +20,14 @@ import (
 func TestDurableLanesComeToTheRouteTable(t *testing.T) {
 	dir := testutil.Dir(t)
 	file := filepath.Join(dir, "skybusd.yaml")
-	text := "domain: 1000\nrelay_key: 1\nhost: east\ninsecure: true\npeers: [{name: west, address: 'h:1'}]\n" +
+	text := "domain: 1000\nrelay_key: 1\nhost: east\nlisten: ':7'\ninsecure: true\npeers: [{name: west, address: 'h:1'}]\n" +
 		"durable: [{from: '*', to: 0.0.3.9, dir: msgs}, {from: 0.0.1.1, to: 0.0.3.9, mode: async, dir: /d}]\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var table route.Table
 	table.Key = 1
-	for _, args := range [][]string{{"--config", file}, {"-k", "1000", "--relay-key", "1", "--host", "east", "--peer", "west=h:1", "--insecure"}} {
+	for _, args := range [][]string{{"--config", file}, {"-k", "1000", "--relay-key", "1", "--host", "east", "--listen", ":7", "--peer", "west=h:1", "--insecure"}} {
 		var f flags
 		f.add(pflag.NewFlagSet("skybusd", pflag.ContinueOnError))
 		if err := f.set.Parse(args); err != nil {
