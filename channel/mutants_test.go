@@ -115,7 +115,7 @@ var mutants = []mutant{
 	}, {
 		"a durable ring is overwritten before its release is on disk", "channel/sender.go",
 		"s.tx.Hold(0) // nothing of it is on disk but that it is empty", "",
-		"TestPowerLoss/async",
+		"TestReleaseThatIsNotOnDiskIsNotBelieved",
 	}, {
 		"a generation that was left is not synced any more", "channel/disk.go",
 		"d.files, d.next = append(d.files, d.next), nil", "d.files, d.next = []*diskFile{d.next}, nil",

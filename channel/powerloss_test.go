@@ -373,3 +373,54 @@ func TestPowerLoss(t *testing.T) {
 		})
 	}
 }
+
+// TestReleaseThatIsNotOnDiskIsNotBelieved loses power when the data is on disk and the
+// page that says what was released is as old as it can be: nothing that waits may
+// have been overwritten (D4).
+func TestReleaseThatIsNotOnDiskIsNotBelieved(t *testing.T) {
+	noRounds(t)
+	dir, next := testutil.Dir(t), testutil.Dir(t)
+	p := &plug{folder: filepath.Join(dir, "skybus-1000"), versions: map[string][][]byte{}, left: 1 << 30}
+	onSync(t, p.sync)
+	table := reopenDomain(t, testutil.Dir(t), Config{AllowUnknown: true, Limits: Limits{GrowBytes: 16 << 10}})
+	table.SetDurable(everything(Durability{Dir: dir}))
+	to := bindReader(t, table, addrB)
+	bind(t, table, addrA)
+	s := newSender(t, table, addrA, addrB)
+	k := 0
+	fill := func() {
+		for ; ; k++ {
+			if err := s.Send(payload(k, 500)); err != nil {
+				wantErr(t, err, ErrFull)
+				return
+			}
+		}
+	}
+	fill() // grows on the way
+	s.disk.flush()
+	for taken := 0; taken < 100; { // laps
+		for range 7 {
+			if to.next() == nil {
+				t.Fatal("it is empty")
+			}
+			taken++
+		}
+		fill()
+	}
+	if k < 100 {
+		t.Fatalf("%d messages: what was released is never room", k)
+	}
+	check(t, os.Mkdir(filepath.Join(next, "skybus-1000"), 0o770))
+	path := s.at.seg.Path()
+	b := must(os.ReadFile(path))(t)
+	copy(b[:pageSize], p.versions[path][0])
+	check(t, os.WriteFile(filepath.Join(next, "skybus-1000", filepath.Base(path)), b, 0o660))
+
+	list := bindReader(t, durableDomain(t, testutil.Dir(t), Durability{Dir: next}), addrB).records()
+	waiting, _ := table.Lane(Pair{addrA, addrB})
+	first, _ := number(list[0].Data)
+	last, _ := number(list[len(list)-2].Data)
+	if uint64(first)+1 > waiting.HeadSeq || last != k-1 {
+		t.Errorf("messages %d to %d are left, %d to %d wait", first, last, waiting.HeadSeq-1, k-1)
+	}
+}

@@ -223,17 +223,12 @@ func (s *Sender) Send(p []byte) error {
 		return s.sendSlow(p, quick)
 	}
 	s.committed(1, uint64(len(p)))
-	s.leave(quick)
-	return nil
-}
-
-// leave ends what Send began.
-func (s *Sender) leave(quick bool) {
 	if quick {
 		s.mu.Leave()
 	} else {
 		s.mu.Unlock()
 	}
+	return nil
 }
 
 // sendSlow does what Send needs when the ring refused, or says why not. It lets
@@ -246,7 +241,11 @@ func (s *Sender) sendSlow(p []byte, quick bool) error {
 	}
 	due := s.due
 	s.due = 0
-	s.leave(quick)
+	if quick {
+		s.mu.Leave()
+	} else {
+		s.mu.Unlock()
+	}
 	if due == 0 {
 		return err
 	}
