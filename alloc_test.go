@@ -40,7 +40,7 @@ func TestNoAllocations(t *testing.T) {
 			for range 3 {
 				_, err = batch.Claim(ctx, 100)
 			}
-			batch.Commit()
+			_ = batch.Commit()
 			return err
 		},
 		"RecvWith": func(_, to *skybus.Endpoint) error {

@@ -48,19 +48,19 @@ func TestBatchIsSeenAtCommit(t *testing.T) {
 	if n := batch.Pending(); n != 2 {
 		t.Errorf("%d pending", n)
 	}
-	batch.Commit()
+	_ = batch.Commit()
 	wantTexts(t, to, "1 2")
-	batch.Commit() // nothing to do
+	_ = batch.Commit() // nothing to do
 	batch.Abort()
 	if n := batch.Pending(); n != 0 {
 		t.Errorf("%d pending after Commit", n)
 	}
 	claimIn(t, &batch, "3") // it can be used again
 	batch.Abort()
-	batch.Commit()
+	_ = batch.Commit()
 	wantTexts(t, to, "")
 	claimIn(t, &batch, "4")
-	batch.Commit()
+	_ = batch.Commit()
 	if m := recv(t, to); string(m.Data) != "4" || m.Seq != 3 {
 		t.Errorf("received %+v", m)
 	}
@@ -77,7 +77,7 @@ func TestBatchHoldsTheLane(t *testing.T) {
 	send(t, from, c, "another lane is free")
 	time.Sleep(5 * time.Millisecond)
 	claimIn(t, &batch, "2")
-	batch.Commit()
+	_ = batch.Commit()
 	if err := other(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestBatchLargerThanRoom(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				defer batch.Commit()
+				defer func() { _ = batch.Commit() }()
 				for i := range 3000 {
 					buf, err := batch.Claim(soon(t), 8)
 					if err != nil {
@@ -133,7 +133,7 @@ func TestTryClaimDoesNotCommit(t *testing.T) {
 	if p := batch.Pending(); p != n || n == 0 {
 		t.Errorf("%d pending of %d", p, n)
 	}
-	batch.Commit()
+	_ = batch.Commit()
 	if got := len(drain(t, to)); got != n {
 		t.Errorf("received %d messages of %d", got, n)
 	}
@@ -152,7 +152,7 @@ func TestBatchWithRefusedClaim(t *testing.T) {
 	_, err = batch.Claim(soon(t), 1001)
 	want(t, err, skybus.ErrTooBig)
 	claimIn(t, &batch, "2")
-	batch.Commit()
+	_ = batch.Commit()
 	wantTexts(t, to, "1 2")
 }
 

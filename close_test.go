@@ -75,7 +75,7 @@ func TestCloseWaitsForBatch(t *testing.T) {
 	if info, _ := d.Table().Endpoint(a); !info.Bound {
 		t.Error("the address is free")
 	}
-	batch.Commit()
+	_ = batch.Commit()
 	if err := closed(); err != nil {
 		t.Error(err)
 	}
@@ -121,7 +121,7 @@ func TestUpkeepDuringBatch(t *testing.T) {
 	if err := opened(); err != nil {
 		t.Error(err)
 	}
-	batch.Commit()
+	_ = batch.Commit()
 	wantTexts(t, to, "held")
 }
 

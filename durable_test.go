@@ -98,7 +98,7 @@ func sendDurably(t *testing.T, d *Domain) {
 		errs = append(errs, err)
 		copy(p, text(k))
 	}
-	b.Commit()
+	errs = append(errs, b.Commit())
 	c, err := e.Claim(ctx, 0x201, len(text(7)))
 	if err := errors.Join(append(errs, err)...); err != nil {
 		t.Fatal(err)

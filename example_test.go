@@ -110,7 +110,9 @@ func ExampleEndpoint_Batch() {
 	}
 	_, err = to.TryRecv()
 	fmt.Println("before Commit:", err)
-	batch.Commit()
+	if err := batch.Commit(); err != nil {
+		log.Fatal(err)
+	}
 	for range 3 {
 		m, err := to.TryRecv()
 		if err != nil {

@@ -220,7 +220,7 @@ func (m *model) batch(src, dst, size, n int) {
 	if n%5 == 4 {
 		return // given up
 	}
-	batch.Commit()
+	_ = batch.Commit()
 	for _, data := range list {
 		m.accepted(src, dst, data)
 	}

@@ -155,11 +155,11 @@ func (w *laneWriter) batch(ctx context.Context, n uint64) (uint64, error) {
 		p := w.payload(w.next + i)
 		buf, err := batch.Claim(ctx, len(p))
 		if err != nil {
-			batch.Commit()
+			_ = batch.Commit()
 			return i, err
 		}
 		copy(buf, p)
 	}
-	batch.Commit()
+	_ = batch.Commit()
 	return n, nil
 }

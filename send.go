@@ -117,7 +117,9 @@ func (e *Endpoint) SendBatch(ctx context.Context, dst addr.Addr, payloads [][]by
 		}
 		copy(buf, p)
 	}
-	b.Commit()
+	if err := b.Commit(); err != nil {
+		return 0, err
+	}
 	return len(payloads), nil
 }
 
@@ -161,7 +163,9 @@ func (b *Batch) claim(ctx context.Context, n int) ([]byte, error) {
 	w := waiter{e: b.e, ctx: ctx, mode: b.e.mode}
 	defer w.done()
 	for {
-		b.Commit()
+		if err := b.Commit(); err != nil {
+			return nil, err
+		}
 		buf, err := b.TryClaim(n)
 		if err == nil || !errors.Is(err, ErrFull) {
 			return buf, err
@@ -198,13 +202,16 @@ func (b *Batch) Pending() int {
 	return b.s.Pending()
 }
 
-// Commit publishes what was claimed; it cannot fail. Without a claim it does nothing.
-func (b *Batch) Commit() {
-	if b.token != 0 {
-		b.s.Commit()
-		b.s.End(b.token)
-		b.token = 0
+// Commit publishes what was claimed. Without a claim it does nothing. It fails only
+// on a durable lane in sync mode, with ErrDamaged: what is on disk is not known.
+func (b *Batch) Commit() error {
+	if b.token == 0 {
+		return nil
 	}
+	token := b.token
+	b.token = 0
+	b.s.Commit()
+	return b.s.Finish(token)
 }
 
 // Abort drops what was claimed and not committed.
@@ -245,14 +252,13 @@ func (e *Endpoint) TryClaim(dst addr.Addr, n int) (Claim, error) {
 }
 
 // Commit sends the message. It reports false, and does nothing, if the claim was
-// committed or aborted before.
+// committed or aborted before; and on a durable lane in sync mode if the message may not be on disk.
 func (c Claim) Commit() bool {
 	if c.s == nil || !c.s.Owns(c.token) {
 		return false
 	}
 	c.s.Commit()
-	c.s.End(c.token)
-	return true
+	return c.s.Finish(c.token) == nil
 }
 
 // Abort gives the claim up; after Commit it does nothing, so it can be deferred.

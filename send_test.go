@@ -42,7 +42,7 @@ var senders = map[string]func(ctx context.Context, e *skybus.Endpoint, p []byte)
 		if err != nil {
 			return err
 		}
-		defer batch.Commit()
+		defer func() { _ = batch.Commit() }()
 		buf, err := batch.Claim(ctx, len(p))
 		copy(buf, p)
 		return err

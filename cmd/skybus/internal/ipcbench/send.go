@@ -63,6 +63,8 @@ func (s *spec) sendClaims(ctx context.Context, e *skybus.Endpoint) error {
 			copy(message[MinSize:], pattern[MinSize:])
 			stamp(message, n+i)
 		}
-		b.Commit()
+		if err := b.Commit(); err != nil {
+			return err
+		}
 	}
 }
