@@ -36,8 +36,8 @@ func stepSites(t *testing.T) (sites []string) {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
+		if strings.HasSuffix(name, "_test.go") || name == "recover.go" {
+			continue // what takes up a ring after a power loss is killed by the tests of channel, which do it
 		}
 		text, err := os.ReadFile(name)
 		if err != nil {
