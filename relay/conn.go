@@ -96,7 +96,9 @@ func (c *conn) run(s *sock, peer string) error {
 	if over := c.sess.Err(); over != nil {
 		err = over
 	}
-	c.sess.Output(&c.out, c.d.now())
+	if c.out.Reset(); c.sess.Err() != nil { // else the connection broke, and there is nobody to tell
+		c.sess.Output(&c.out, c.d.now())
+	}
 	c.sess.Close()
 	c.sum = addStats(c.sum, c.sess.Stats())
 	c.sess, c.sock = nil, nil
@@ -106,14 +108,14 @@ func (c *conn) run(s *sock, peer string) error {
 		l.stream = nil
 	}
 	c.mu.Unlock()
-	c.lastWords(s, err) // nothing of a lane is among them
+	c.lastWords(s) // nothing of a lane is among them
 	c.mu.Lock()
 	return err
 }
 
 // lastWords sends what the session has said in the end. Without mu.
-func (c *conn) lastWords(s *sock, err error) {
-	if len(c.out.Segments) > 0 && !errors.Is(err, io.EOF) {
+func (c *conn) lastWords(s *sock) {
+	if len(c.out.Segments) > 0 {
 		_ = s.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		if s.writeAll(c.out.Segments) == nil {
 			s.hangUp()
