@@ -101,11 +101,11 @@ func (t *Tx) ClaimFlagged(n int, flags uint8) ([]byte, error) {
 		return b, err
 	}
 	at := t.head - RecordSize(n) // a pad may lie before it
-	word := commitWord(at, uint64(flags), uint64(n))
+	flagged := commitWord(at, uint64(flags), uint64(n))
 	if at == t.tail {
-		t.first = word
+		t.first = flagged
 	} else {
-		*t.r.word(at) = word // behind the tail: nobody can see it yet
+		*t.r.word(at) = flagged // behind the tail: nobody can see it yet
 	}
 	return b, nil
 }
