@@ -55,16 +55,23 @@ type TLS struct {
 // Limits bound what other hosts can make the daemon do. Zero fields mean the default.
 type Limits struct {
 	InFlight  uint64        // record bytes that a connection has sent and not seen stored; default 64 MiB
+	Frame     int           // bytes of a frame, at least 4 KiB; default and most 32 KiB of records and their headers
 	Accepted  int           // connections from other hosts; default 256
 	Handshake time.Duration // until a connection is up; default 5 s
 	MaxRecord int           // bytes of the largest message from another host; default the domain's limit
 	NewLanes  int           // lanes a second that other hosts may cause to be made; default 1,000
 }
 
+// frameOverhead is what a frame has besides its records, at most, in bytes.
+const frameOverhead = 64
+
 func (c *Config) setDefaults() {
 	l := &c.Limits
 	if l.InFlight == 0 {
 		l.InFlight = 64 << 20
+	}
+	if l.Frame = l.Frame - frameOverhead; l.Frame <= 0 || l.Frame > wire.MaxPayload {
+		l.Frame = wire.MaxPayload
 	}
 	if l.Accepted == 0 {
 		l.Accepted = 256

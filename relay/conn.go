@@ -72,7 +72,7 @@ func (d *Daemon) now() int64 { return int64(time.Since(d.began)) + d.epoch }
 func (c *conn) run(s *sock, peer string) error {
 	cfg := link.Config{
 		Hello: c.d.hello(c.host, c.number, max(c.of, 1)), Direct: s.raw != nil, Answers: !c.dials,
-		InFlight: c.d.c.Limits.InFlight, Handshake: int64(c.d.c.Limits.Handshake),
+		Payload: c.d.c.Limits.Frame, InFlight: c.d.c.Limits.InFlight, Handshake: int64(c.d.c.Limits.Handshake),
 	}
 	c.mu.Lock()
 	c.sess, c.sock = link.New(&cfg, &host{c: c, peer: peer}, c.d.now()), s

@@ -41,7 +41,8 @@ type Daemon struct {
 	refusals atomic.Uint64
 	guests   atomic.Int64
 	bellRung atomic.Uint32
-	anyWoken atomic.Bool // woken is not empty
+	anyWoken atomic.Bool  // woken is not empty
+	turned   atomic.Int64 // when the pump last went round, by now
 
 	done sync.WaitGroup
 	ctx  context.Context //nolint:containedctx // the daemon's own life
@@ -132,6 +133,7 @@ func (d *Daemon) start() (err error) {
 		}
 	}
 	d.applyRoutes()
+	d.turned.Store(d.now())
 	d.done.Add(2)
 	go d.pump()
 	go d.serveControl()
@@ -149,6 +151,10 @@ func (d *Daemon) Addr() net.Addr {
 	}
 	return d.listener.Addr()
 }
+
+// Alive reports whether the pump has gone round lately: it does so once a second
+// when it has nothing to do.
+func (d *Daemon) Alive() bool { return d.now()-d.turned.Load() < int64(10*time.Second) }
 
 // Stopping is closed when somebody has asked the daemon to end; Close does it.
 func (d *Daemon) Stopping() <-chan struct{} { return d.stop }

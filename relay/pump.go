@@ -66,6 +66,7 @@ func (d *Daemon) pump() {
 		if turns%1024 == 0 || !busy {
 			if now := time.Now(); now.After(next) || d.wantsReload() {
 				next = now.Add(upkeep)
+				d.turned.Store(d.now())
 				d.upkeep(now)
 			}
 		}

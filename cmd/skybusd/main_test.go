@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/skybus-io/skybus/channel"
+	"github.com/skybus-io/skybus/cmd/skybusd/internal/config"
 	"github.com/skybus-io/skybus/internal/certs"
 	"github.com/skybus-io/skybus/internal/testutil"
 	"github.com/skybus-io/skybus/relay"
@@ -194,6 +195,23 @@ func TestFlagsOfFields(t *testing.T) {
 	for field, want := range map[string]string{"domain": "-k", "tls.ca": "--ca", "peers.name": "--peer", "listen": "--listen", "": ""} {
 		if got := flagOf(field); got != want {
 			t.Errorf("flagOf(%q) = %q, want %q", field, got, want)
+		}
+	}
+}
+
+func TestWhatOnlyARestartChangesIsNamed(t *testing.T) {
+	base := config.Config{Domain: 1, Host: "a", Peers: []config.Peer{{Name: "b", Connections: 1}}}
+	for want, change := range map[string]func(c *config.Config){
+		"host":              func(c *config.Config) { c.Host = "z" },
+		"limits":            func(c *config.Config) { c.Limits.Frame = 5000 },
+		"peers.connections": func(c *config.Config) { c.Peers = []config.Peer{{Name: "b", Connections: 4}} },
+		"":                  func(c *config.Config) { c.Peers = append(c.Peers, config.Peer{Name: "c", Connections: 1}) },
+	} {
+		other := base
+		change(&other)
+		got := strings.Join((&settings{Config: &base}).differences(&settings{Config: &other}), " ")
+		if got != want {
+			t.Errorf("differences %q, want %q", got, want)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -64,7 +65,7 @@ func serve(ctx context.Context, f *flags, s *settings, errOut io.Writer) error {
 	_ = v.n.Ready()
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
-	go v.n.Watch(watch, func() bool { return true })
+	go v.n.Watch(watch, v.d.Alive)
 	for {
 		select {
 		case <-hup:
@@ -90,15 +91,12 @@ func (v *server) end(why string) error {
 func (v *server) start(dom *skybus.Domain) error {
 	s := v.s
 	c := relay.Config{
-		Table: dom.Table(), Root: s.Root, Host: s.Host, Listen: s.Listen, RelayKey: s.RelayKey, Connections: map[string]int{}, Logger: v.l,
+		Table: dom.Table(), Root: s.Root, Host: s.Host, Listen: s.Listen, RelayKey: s.RelayKey, Connections: s.connections(), Logger: v.l,
 		Prepare: s.putRoutes,
 		Limits: relay.Limits{
-			InFlight: uint64(s.Limits.InFlight), Accepted: s.Limits.Connections, Handshake: s.Limits.HandshakeTimeout,
+			InFlight: uint64(s.Limits.InFlight), Frame: s.Limits.Frame, Accepted: s.Limits.Connections, Handshake: s.Limits.HandshakeTimeout,
 			MaxRecord: s.Limits.Record, NewLanes: s.Limits.NewLanesPerSecond,
 		},
-	}
-	for _, p := range s.Peers {
-		c.Connections[p.Name] = p.Connections
 	}
 	if !s.Insecure {
 		c.TLS = &relay.TLS{
@@ -203,6 +201,17 @@ func (v *server) reload() {
 	_ = v.n.Ready()
 }
 
+// connections is how many lead to each host, where that is not one.
+func (s *settings) connections() map[string]int {
+	m := map[string]int{}
+	for _, p := range s.Peers {
+		if p.Connections != 1 {
+			m[p.Name] = p.Connections
+		}
+	}
+	return m
+}
+
 // differences names the settings that a running daemon cannot change.
 func (s *settings) differences(to *settings) (names []string) {
 	for _, d := range []struct {
@@ -211,6 +220,7 @@ func (s *settings) differences(to *settings) (names []string) {
 	}{
 		{"domain", s.Domain == to.Domain}, {"root", s.Root == to.Root}, {"relay_key", s.RelayKey == to.RelayKey}, {"host", s.Host == to.Host},
 		{"listen", s.Listen == to.Listen}, {"insecure", s.Insecure == to.Insecure}, {"limits", s.Limits == to.Limits},
+		{"peers.connections", maps.Equal(s.connections(), to.connections())},
 	} {
 		if !d.same {
 			names = append(names, d.name)

@@ -102,6 +102,7 @@ type Config struct {
 	Hello     wire.Hello // ours
 	Answers   bool       // the other side connected: HELLO goes out when its own was judged
 	Direct    bool       // large payloads are not copied: Out refers to the lane's memory
+	Payload   int        // bytes of records in one frame, at most; 0 is wire.MaxPayload
 	InFlight  uint64     // record bytes that are sent and not stored, from which on no record is begun; 0 is no limit
 	Handshake int64      // nanoseconds until the peer's HELLO has come
 }

@@ -60,6 +60,9 @@ func New(cfg *Config, host Host, now int64) *Session {
 		cfg: *cfg, host: host, streams: map[uint32]*Stream{}, inbound: map[uint32]*Inbound{}, lanes: map[[2]addr.Addr]*Inbound{},
 		began: now, lastIn: now, lastPing: now, ackAt: math.MaxInt64,
 	}
+	if s.cfg.Payload == 0 {
+		s.cfg.Payload = wire.MaxPayload
+	}
 	if !cfg.Answers {
 		s.control = wire.AppendHello(s.control, &s.cfg.Hello)
 	}

@@ -281,7 +281,7 @@ func (s *Session) send(st *Stream, o *Out) {
 		if !s.mayGo(st, rec) {
 			return
 		}
-		if len(rec.Data) > wire.MaxPayload-wire.RecordHeader {
+		if len(rec.Data) > s.cfg.Payload-wire.RecordHeader {
 			s.sendPart(st, rec, o)
 		} else {
 			s.sendFrame(st, o)
@@ -324,7 +324,7 @@ func (s *Session) mayGo(st *Stream, rec *ring.Record) bool {
 // sendPart sends one FRAG of a large record.
 func (s *Session) sendPart(st *Stream, rec *ring.Record, o *Out) {
 	part := rec.Data[st.off:]
-	part = part[:min(len(part), wire.MaxPayload)]
+	part = part[:min(len(part), s.cfg.Payload)]
 	if st.off == 0 {
 		s.stats.InFlight += ring.RecordSize(len(rec.Data))
 	}
@@ -370,7 +370,7 @@ func (s *Session) fit(st *Stream) (n, body int, bytes uint64) {
 	for n < len(st.recs) {
 		rec := &st.recs[n]
 		size, frame := ring.RecordSize(len(rec.Data)), wire.RecordHeader+len(rec.Data)
-		if n > 0 && (bytes+size > free || body+frame > wire.MaxPayload || rec.Seq != st.recs[n-1].Seq+1 ||
+		if n > 0 && (bytes+size > free || body+frame > s.cfg.Payload || rec.Seq != st.recs[n-1].Seq+1 ||
 			rec.Flags&ring.FlagGap != 0 || uint64(len(rec.Data)) > uint64(s.peer.MaxRecord)) {
 			break
 		}

@@ -93,8 +93,14 @@ func TestL9ALargeRecordAndSmallOnesInterleave(t *testing.T) {
 }
 
 func TestL9FramesAreNotLarge(t *testing.T) {
+	for _, most := range []int{wire.MaxPayload, 4000} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) { framesAreAtMost(t, most) })
+	}
+}
+
+func framesAreAtMost(t *testing.T, most int) {
 	rng := testutil.Rand(t)
-	r := newRig(t, nil)
+	r := newRig(t, func(a, b *Config) { a.Payload, b.Payload = most, most })
 	l := newLane(t, 1<<22, epoch1, 1)
 	r.open(l, north, south)
 	frames := 0
@@ -102,11 +108,11 @@ func TestL9FramesAreNotLarge(t *testing.T) {
 		switch h.Type {
 		case wire.TypeFrag:
 			f, err := wire.ParseFrag(body)
-			if err != nil || len(f.Part) > wire.MaxPayload {
+			if err != nil || len(f.Part) > most {
 				t.Errorf("FRAG of %d bytes: %v", len(f.Part), err)
 			}
 		case wire.TypeData:
-			if h.Length > wire.MaxPayload+16 {
+			if h.Length > most+16 {
 				t.Errorf("DATA of %d bytes", h.Length)
 			}
 		}

@@ -105,7 +105,7 @@ type TLS struct {
 
 // Limits bound memory, connections and rates.
 type Limits struct {
-	// InFlight is how many bytes may be on their way to all peers together, 1M
+	// InFlight is how many bytes a connection may have sent and not seen stored, 1M
 	// to 64G.
 	InFlight int64
 	// Connections is how many TCP connections peers may have open, 1..65536;
