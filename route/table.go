@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/skybus-io/skybus/addr"
 )
@@ -103,6 +104,20 @@ func HostName(address string) string {
 		}
 	}
 	return string(name)
+}
+
+// ShortDesc makes a rule's Desc of any text: valid UTF-8, cut at a whole character
+// where it is too long.
+func ShortDesc(text string) string {
+	text = strings.ToValidUTF8(text, string(utf8.RuneError))
+	if len(text) <= MaxDesc {
+		return text
+	}
+	end := MaxDesc
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
 }
 
 // A Rule says behind which host the addresses of one prefix live.

@@ -180,3 +180,17 @@ func TestReleases(t *testing.T) {
 		t.Errorf("written as %q", text)
 	}
 }
+
+func TestShortDescIsTakenByARule(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                   "",
+		"gates":                              "gates",
+		"a\xffb":                             "a\uFFFDb",
+		strings.Repeat("x", MaxDesc+1):       strings.Repeat("x", MaxDesc),
+		strings.Repeat("x", MaxDesc-1) + "é": strings.Repeat("x", MaxDesc-1),
+	} {
+		if got := ShortDesc(text); got != want {
+			t.Errorf("ShortDesc(%q) = %q, want %q", text, got, want)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/internal/tbusxml"
@@ -147,16 +146,11 @@ func (b *tableMaker) relay(r tbusxml.Relay) {
 
 // desc shortens a description to what a rule takes, at a whole character.
 func (b *tableMaker) desc(r tbusxml.Relay) string {
-	text := strings.ToValidUTF8(r.Desc, string(utf8.RuneError))
-	if len(text) <= route.MaxDesc {
-		return text
+	text := route.ShortDesc(r.Desc)
+	if len(text) < len(r.Desc) {
+		b.warn("%s:%d: <Desc>: has %d bytes, the first %d are taken", b.file, r.Line, len(r.Desc), len(text))
 	}
-	end := route.MaxDesc
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	b.warn("%s:%d: <Desc>: has %d bytes, the first %d are taken", b.file, r.Line, len(text), end)
-	return text[:end]
+	return text
 }
 
 // compare says what becomes of each rule, by its prefix. The rules of want are in the

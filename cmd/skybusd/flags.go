@@ -301,7 +301,7 @@ func (s *settings) routes() (func(*route.Table) error, error) {
 				known[name] = true
 				hosts = append(hosts, route.Host{Name: name, Address: r.HostPort()})
 			}
-			rules = append(rules, route.Rule{Prefix: r.Prefix, Host: name, Desc: r.Desc})
+			rules = append(rules, route.Rule{Prefix: r.Prefix, Host: name, Desc: route.ShortDesc(r.Desc)})
 		}
 	}
 	durable, err := s.durableRules()
