@@ -70,7 +70,7 @@ func (c *Config) setDefaults() {
 	if l.InFlight == 0 {
 		l.InFlight = 64 << 20
 	}
-	if l.Frame = l.Frame - frameOverhead; l.Frame <= 0 || l.Frame > wire.MaxPayload {
+	if l.Frame -= frameOverhead; l.Frame <= 0 || l.Frame > wire.MaxPayload {
 		l.Frame = wire.MaxPayload
 	}
 	if l.Accepted == 0 {
