@@ -3,8 +3,10 @@
 package certs
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -21,6 +23,12 @@ type Identity struct {
 
 // Name returns the name of the host.
 func (id *Identity) Name() string { return id.name }
+
+// Fingerprint is the SHA-256 of the certificate, in hexadecimal digits.
+func (id *Identity) Fingerprint() string {
+	sum := sha256.Sum256(id.own.Leaf.Raw)
+	return hex.EncodeToString(sum[:])
+}
 
 // Expires returns when the certificate expires. Peers refuse new connections
 // from then on; those that are open stay.

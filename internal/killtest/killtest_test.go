@@ -193,7 +193,7 @@ func TestProcessAnswersAndIsKilled(t *testing.T) {
 
 func TestProcessThatFails(t *testing.T) {
 	p := killtest.Start(t, "failing", nil)
-	for end := time.Now().Add(20 * time.Second); !p.Gone() && time.Now().Before(end); {
+	for end := time.Now().Add(90 * time.Second); !p.Gone() && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	if err := p.Wait(); err == nil || !strings.Contains(err.Error(), "it failed") || p.Killed() {

@@ -6,15 +6,18 @@ package killtest
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const (
@@ -137,12 +140,32 @@ func (p *Process) start() (err error) {
 // PID returns the process's number.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Signal sends sig to the process and to no other.
+// Signal sends sig to the process and to no other. After SIGSTOP it returns when the process has stopped, which takes a
+// moment where it runs on another processor.
 func (p *Process) Signal(sig syscall.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Errorf("%s: signal %v: %v", p.name, sig, err)
 	}
+	for sig == syscall.SIGSTOP && !p.stands() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// stands reports whether no thread of the process runs: all have stopped, or it is gone.
+func (p *Process) stands() bool {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		state := text[bytes.LastIndexByte(text, ')')+1:] // behind the name, which may have any bytes
+		if len(state) > 1 && !bytes.ContainsRune([]byte("TtZX"), rune(state[1])) {
+			return false
+		}
+	}
+	return true
 }
 
 // Kill ends the process by SIGKILL and waits until it is gone. It does nothing

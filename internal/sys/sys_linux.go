@@ -198,6 +198,13 @@ func CPUTime() time.Duration {
 	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
 
+// Doze has the thread sleep, and not the goroutine alone: another thread can have its
+// processor.
+func Doze(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&t, nil) // a signal may end it early
+}
+
 // Eventfd makes a counter that epoll can wait for. It is non-blocking.
 func Eventfd() (*os.File, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)

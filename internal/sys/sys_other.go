@@ -92,3 +92,6 @@ func FutexWait(*atomic.Uint32, uint32, time.Duration) { time.Sleep(time.Millisec
 
 // FutexWake wakes nobody here.
 func FutexWake(*atomic.Uint32) int { return 0 }
+
+// Doze has the goroutine sleep.
+func Doze(d time.Duration) { time.Sleep(d) }
