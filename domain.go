@@ -14,6 +14,7 @@ import (
 
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/channel"
+	"github.com/skybus-io/skybus/names/host"
 	"github.com/skybus-io/skybus/shm"
 )
 
@@ -66,7 +67,8 @@ type Domain struct {
 
 	mu        sync.Mutex // guards all below
 	endpoints map[*Endpoint]bool
-	users     int // endpoints, and those that are being bound
+	names     *host.Registry // nil until somebody asks for it
+	users     int            // endpoints, and those that are being bound
 	closed    bool
 	gone      bool          // the table is unmapped, or about to be
 	stop      chan struct{} // ends the upkeep; nil while none runs
@@ -145,7 +147,7 @@ func (d *Domain) ParseAddr(s string) (addr.Addr, error) { return d.table.Templat
 // FormatAddr writes an address the domain's way.
 func (d *Domain) FormatAddr(a addr.Addr) string { return d.table.Format(a) }
 
-// Close closes all endpoints. What they have sent stays for its receivers. A
+// Close closes all endpoints, and ends watches of names. What was sent stays for its receivers. A
 // handler that runs is left to finish, and the domain's memory goes with it.
 func (d *Domain) Close() error {
 	d.mu.Lock()
@@ -162,6 +164,7 @@ func (d *Domain) Close() error {
 	for _, e := range list {
 		e.Close()
 	}
+	d.closeNames()
 	d.mu.Lock()
 	last := d.lastLocked()
 	d.mu.Unlock()

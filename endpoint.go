@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,14 +30,18 @@ type Endpoint struct {
 	bound *channel.Binding
 	mode  Wait
 	park  *parker
+	given *os.File // holds the address since the program before; nil once it is bound
 
 	spinFor atomic.Int64 // how long an adaptive wait spins, ns
+	rest    atomic.Int64 // short waits until it spins long again
+	vain    atomic.Int64 // what rest begins with after the next long spin that finds nothing
 	canSpin atomic.Bool  // there is a processor to spare
 	waited  atomic.Bool  // a wait was long: the next turn looks at the clock
 	closed  atomic.Bool
 	done    chan struct{} // closed when the address is free again
 
-	handling atomic.Bool // a handler may run; set before closed is looked at
+	early    atomic.Uint64 // messages that were released while they were held
+	handling atomic.Bool   // a handler may run; set before closed is looked at
 
 	recent  [recentLanes]atomic.Pointer[channel.Sender] // by the address's low bits: a send finds its lane without a lock
 	smu     sync.RWMutex                                // guards senders
@@ -60,7 +65,8 @@ func WithWait(w Wait) BindOption { return func(e *Endpoint) { e.mode = w.or(e.mo
 // Bind takes address a for this process. Only one live process can have it; it
 // is free again after Close, or when the process ends, however that happens.
 // Messages that wait for the address are received after that. Errors: ErrInUse
-// (it says who), ErrNoRoute (a strict domain does not know a), ErrBudget,
+// (it says who), ErrBoundElsewhere (it says on which host, as far as the daemon here
+// has heard), ErrNoRoute (a strict domain does not know a, or a route leads elsewhere), ErrBudget,
 // ErrClosed.
 func (d *Domain) Bind(a addr.Addr, opts ...BindOption) (*Endpoint, error) {
 	e := &Endpoint{
@@ -87,10 +93,10 @@ func (d *Domain) Bind(a addr.Addr, opts ...BindOption) (*Endpoint, error) {
 }
 
 func (e *Endpoint) bind() (err error) {
-	if err := e.d.mayLive(e.addr); err != nil {
+	if err := e.d.mayLive(e.addr, e.given != nil); err != nil {
 		return err
 	}
-	if e.bound, err = e.d.table.Bind(e.addr); err != nil {
+	if e.bound, err = e.take(); err != nil {
 		return err
 	}
 	if e.drain, err = e.bound.Drain(); err != nil {
@@ -202,4 +208,27 @@ func (e *Endpoint) Stats() (Stats, error) {
 		}
 	}
 	return st, nil
+}
+
+// Other tells of an address of the domain: what its table says of whoever has it, and whether
+// the routes place it on another host. Errors: ErrClosed, those of the route table.
+func (e *Endpoint) Other(a addr.Addr) (info channel.EndpointInfo, remote bool, err error) {
+	if !e.park.enter() { // keeps the table mapped
+		return info, false, e.closedErr()
+	}
+	defer e.park.leave()
+	if remote, err = e.d.isRemote(a); err == nil && !remote {
+		info, _ = e.d.table.Endpoint(a)
+	}
+	return info, remote, err
+}
+
+// Binds returns how often an address was bound, 0 if it never was, or this endpoint is closed: it is
+// quick to ask, and tells whether Other has something new.
+func (e *Endpoint) Binds(a addr.Addr) uint64 {
+	if !e.park.enter() {
+		return 0
+	}
+	defer e.park.leave()
+	return e.d.table.Binds(a)
 }

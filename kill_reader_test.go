@@ -50,9 +50,11 @@ func (r *laneReader) receive(ctx context.Context) error {
 	if r.p.Plan.Recv {
 		return r.take(ctx)
 	}
-	switch r.p.rng.IntN(3) {
+	switch r.p.rng.IntN(4) {
 	case 0:
 		return r.p.e.Receive(ctx, r.handle)
+	case 3:
+		return r.hold(ctx)
 	case 1:
 		for ctx.Err() == nil {
 			if n, err := r.p.e.Poll(1+r.p.rng.IntN(100), r.handle); err != nil {
@@ -72,6 +74,25 @@ func (r *laneReader) receive(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// hold marks messages as they come and releases them in any order, some of them never.
+func (r *laneReader) hold(ctx context.Context) error {
+	var held []skybus.Hold
+	return r.p.e.ReceiveHeld(ctx, func(m skybus.Message, h skybus.Hold) error {
+		if err := r.handle(m); err != nil {
+			return err
+		}
+		if held = append(held, h); len(held) > 1+r.p.rng.IntN(50) {
+			for range 1 + r.p.rng.IntN(len(held)) {
+				i := r.p.rng.IntN(len(held))
+				held[i].Release()
+				held[i] = held[len(held)-1]
+				held = held[:len(held)-1]
+			}
+		}
+		return nil
+	})
 }
 
 // take takes messages for good.

@@ -69,18 +69,39 @@ func (d *Domain) durables() channel.Durables {
 }
 
 // mayLive refuses to bind an address that the routes place on another host:
-// what others send to it goes there.
-func (d *Domain) mayLive(a addr.Addr) error {
+// what others send to it goes there. A process that has kept its address over exec goes on with it whatever another
+// host has published meanwhile: the daemons tell of the conflict.
+func (d *Domain) mayLive(a addr.Addr, kept bool) error {
 	t, err := d.routes()
 	if err != nil || t == nil {
 		return err
 	}
-	if m, ok := t.Lookup(a); ok && !m.Local {
-		return fmt.Errorf("%s: %w here: rule %s of relay key %d places it on host %s", d.FormatAddr(a), ErrNoRoute,
-			d.table.Template().FormatPrefix(m.Prefix), t.Key, m.Host)
+	m, ok := t.Lookup(a)
+	switch {
+	case !ok, m.Local:
+		return nil
+	case m.Published && m.Prefix.Bits == 32 && kept:
+		return nil
+	case m.Published && m.Prefix.Bits == 32:
+		h, _ := t.Host(m.Host)
+		return &elsewhereError{d.FormatAddr(a), m.Host, h.Address}
 	}
-	return nil
+	return fmt.Errorf("%s: %w here: rule %s of relay key %d places it on host %s", d.FormatAddr(a), ErrNoRoute,
+		d.table.Template().FormatPrefix(m.Prefix), t.Key, m.Host)
 }
+
+// An elsewhereError is an ErrBoundElsewhere.
+type elsewhereError struct{ addr, host, link string }
+
+func (e *elsewhereError) Error() string {
+	at := ""
+	if e.link != "" {
+		at = " (" + e.link + ")"
+	}
+	return "address " + e.addr + " is bound on host " + e.host + at
+}
+
+func (e *elsewhereError) Is(err error) bool { return err == ErrBoundElsewhere }
 
 // A Gap tells of messages from Src that will never arrive: a host has lost its
 // memory, or somebody has discarded them.

@@ -21,6 +21,8 @@ const (
 	minSpin  = 2 * time.Microsecond
 	spinStep = 32 // polls between two looks at the clock
 	glances  = 64 // polls before a wait begins in earnest
+
+	minVain, maxVain = 8, 1024 // waits that do not spin
 )
 
 // canSpin is false where whoever is waited for needs this very processor.
@@ -164,6 +166,9 @@ func (w *waiter) wait(ready func() bool, sleep, awake func(episode uint32)) (err
 		return w.spin(ready, spin)
 	case w.mode == WaitAdaptive && spin:
 		if w.spinFor(ready, time.Duration(w.e.spinFor.Load())) {
+			if v := w.e.vain.Load(); v > 0 {
+				w.e.vain.Store(v / 2)
+			}
 			return w.over()
 		}
 		runtime.Gosched()
@@ -303,13 +308,23 @@ func (w *waiter) park(ready func() bool, sleep, awake func(episode uint32)) erro
 }
 
 // learn adapts how long to spin: a wait that was short would have been found by
-// spinning, after a long one less is spun next time.
+// spinning, after a long one less is spun next time. But where a spin of full length has found nothing, and what was waited for came
+// soon after it, whoever makes it may have waited for this processor: then nothing is spun for a number of
+// waits, which doubles each time.
 func (e *Endpoint) learn(parked time.Duration) {
 	spin := time.Duration(e.spinFor.Load())
-	if parked < maxSpin {
-		spin = maxSpin
-	} else {
+	switch rest := e.rest.Load(); {
+	case parked >= maxSpin:
 		spin = max(spin/2, minSpin)
+	case spin >= maxSpin:
+		spin = minSpin
+		v := min(max(2*e.vain.Load(), minVain), maxVain)
+		e.vain.Store(v)
+		e.rest.Store(v)
+	case rest > 0:
+		e.rest.Store(rest - 1)
+	default:
+		spin = maxSpin
 	}
 	e.spinFor.Store(int64(spin))
 	e.canSpin.Store(canSpin()) // it takes a lock of the scheduler: not to be asked at every wait

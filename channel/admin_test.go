@@ -424,6 +424,11 @@ func TestCheckReports(t *testing.T) {
 		}},
 		{"a temporary file", "unfinished file", true, "", func(t *testing.T, table *Table) { write(t, table, ".tmp-l-00000001-00000002.9") }},
 		{"something else", "belongs to nothing", false, "", func(t *testing.T, table *Table) { write(t, table, "core") }},
+		{"nearly a gate's", "gate-301.vault", false, "", func(t *testing.T, table *Table) {
+			write(t, table, "gate-00000301.vault")
+			write(t, table, "gate-00000301.sock")
+			write(t, table, "gate-301.vault")
+		}},
 		{"no folder", "cannot be listed", false, "", func(t *testing.T, table *Table) {
 			old := table.dir
 			table.dir += "-gone"

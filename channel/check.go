@@ -330,10 +330,12 @@ func (c *checker) leftovers() {
 		report(c.t.path(stem), "generations %d belong to no lane", gens)
 	}
 	delete(c.files, DaemonSocket)
+	delete(c.files, ClusterSocket)
+	delete(c.files, NamesFile)
 	for name := range c.files {
 		if shm.IsTemporary(name) {
 			c.note(c.t.path(name), "unfinished file")
-		} else {
+		} else if !IsGateFile(name) {
 			c.add(c.t.path(name), "belongs to nothing in the domain")
 		}
 	}

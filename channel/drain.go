@@ -44,6 +44,8 @@ type Drain struct {
 	indexed int
 	epoch   uint64
 
+	hold bool // records are released later, and in any order
+
 	// OnDamage is called once for each lane that turns out to be damaged, and at
 	// each attempt for one that cannot be read for another reason.
 	OnDamage func(src addr.Addr, err error)
@@ -213,6 +215,35 @@ func (d *Drain) activate(r *Receiver) {
 	r.empty = 0
 }
 
+// Hold has records wait for ReleaseTo: a lane is not followed into its next generation, or
+// ended, before all that was taken is released. Without hold what is not released now is put back, and
+// the lane polled again: it may have been looked at no more.
+func (d *Drain) Hold(hold bool) {
+	d.hold = hold
+	for _, r := range d.lanes {
+		if r == nil {
+			continue
+		}
+		if r.holds, r.rests = hold, false; !hold {
+			r.Restart()
+			d.Again(r)
+		}
+	}
+}
+
+// Again has r polled again if it has something, after a release that may have been what it
+// waited for. It reports whether it has.
+func (d *Drain) Again(r *Receiver) bool {
+	if !r.Ready() {
+		return false
+	}
+	if d.known[r.slot/64]>>(r.slot%64)&1 == 0 {
+		d.in.page.ready[r.slot/64].Or(1 << (r.slot % 64))
+		d.activate(r)
+	}
+	return true
+}
+
 func (d *Drain) clear(slot uint32) {
 	step("drain.clear")
 	d.in.page.ready[slot/64].And(^(uint64(1) << (slot % 64)))
@@ -285,6 +316,7 @@ func (d *Drain) openLane(i uint32) *Receiver {
 	}
 	if r != nil && (r.rx != nil || r.err != nil) {
 		r.slot = slot // the entry's may have changed since: loaded once
+		r.holds = d.hold
 		d.lanes[slot] = r
 		return r
 	}

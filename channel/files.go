@@ -8,10 +8,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/skybus-io/skybus/internal/sys"
 	"github.com/skybus-io/skybus/shm"
 )
+
+// NamesFile is the table of names in the domain's folder, of which package names/host knows more.
+const NamesFile = "names"
 
 // segmentPath returns the file of one generation of a lane. That of a durable lane
 // is where the link leads that has the segment's name in the domain's folder.
@@ -258,4 +263,13 @@ func (t *Table) removeDurable() error {
 		}
 	}
 	return nil
+}
+
+// IsGateFile reports whether a name is that of a file which the gate of an address has in the domain's folder: its vault, of which
+// package gate/vault knows more, or the socket at which other gates hand connections over.
+func IsGateFile(name string) bool {
+	rest, gate := strings.CutPrefix(name, "gate-")
+	home, kind, _ := strings.Cut(rest, ".")
+	_, err := strconv.ParseUint(home, 16, 32)
+	return gate && len(home) == 8 && err == nil && (kind == "vault" || kind == "sock")
 }

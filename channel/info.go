@@ -34,6 +34,7 @@ type LaneInfo struct {
 	Desc       string
 	Path       string
 	AskedSize  uint64 // configured, bytes
+	GrowsTo    uint64 // when it is full, bytes
 	Size       uint64 // of the ring that the reader is in, bytes
 	Bytes      uint64 // of all its segments
 
@@ -81,7 +82,8 @@ type DomainInfo struct {
 	MaxLanes     uint32
 	MaxBytes     uint64
 	MaxMessage   int
-	GrowBytes    uint64
+	GrowBytes    uint64 // up to this a full lane grows
+	GrowBetween  uint64 // and one to or from another host
 	IdleAfter    time.Duration
 	RelayKey     uint32 // of the route table that applies; 0: none
 }
@@ -94,7 +96,7 @@ func (t *Table) Info() DomainInfo {
 		Strict: flags&tableStrict != 0, AllowUnknown: flags&tableAllowUnknown != 0,
 		Lanes: int(t.laneCount() - t.st.freed.Load()), Endpoints: int(t.endpointCount()),
 		Bytes: t.st.bytes.Load(), MaxLanes: t.st.maxLanes.Load(), MaxBytes: t.st.maxBytes.Load(),
-		MaxMessage: t.MaxMessage(), GrowBytes: t.st.growBytes.Load(), IdleAfter: t.IdleAfter(),
+		MaxMessage: t.MaxMessage(), GrowBytes: t.st.growBytes.Load(), GrowBetween: t.growBetween(), IdleAfter: t.IdleAfter(),
 		RelayKey: t.RelayKey(),
 	}
 }
@@ -127,7 +129,7 @@ func (t *Table) laneInfo(e *laneEntry) LaneInfo {
 		Remote: flags&laneRemote != 0, Mirror: flags&laneMirror != 0, Durable: flags&laneDurable != 0, Sync: flags&laneSync != 0,
 		Epoch: atomic.LoadUint64(&prod.epoch), Consumed: atomic.LoadUint64(&cons.consumed),
 		Number: e.number.Load(), Priority: e.priority.Load(), Generation: e.gen.Load(), Slot: e.bit(),
-		Created: time.Unix(0, e.created), Desc: text(e.desc[:]), AskedSize: e.size.Load(), Bytes: e.bytes.Load(),
+		Created: time.Unix(0, e.created), Desc: text(e.desc[:]), AskedSize: e.size.Load(), GrowsTo: t.growsTo(e), Bytes: e.bytes.Load(),
 		Sent: atomic.LoadUint64(&prod.messages), SentBytes: atomic.LoadUint64(&prod.bytes),
 		Full: atomic.LoadUint64(&prod.full), HighWater: atomic.LoadUint64(&prod.highWater),
 		Wakes: atomic.LoadUint64(&prod.wakes), Grown: atomic.LoadUint64(&prod.grown),
@@ -224,6 +226,21 @@ func (t *Table) Endpoints() []EndpointInfo {
 	return list
 }
 
+// Bound returns the addresses that are bound now, in any order. It costs a system call for each
+// address that the domain knows.
+func (t *Table) Bound() (list []addr.Addr) {
+	for i := range t.endpointCount() {
+		e := t.endpoint(i)
+		if e.state.Load() != endpointKnown {
+			continue
+		}
+		if bound, _ := t.locks.Bound(e.addr); bound {
+			list = append(list, addr.Addr(e.addr))
+		}
+	}
+	return list
+}
+
 // Endpoint describes one address.
 func (t *Table) Endpoint(a addr.Addr) (EndpointInfo, bool) {
 	e, ok := t.findEndpoint(a)
@@ -231,6 +248,14 @@ func (t *Table) Endpoint(a addr.Addr) (EndpointInfo, bool) {
 		return EndpointInfo{}, false
 	}
 	return t.endpointInfo(e), true
+}
+
+// Binds returns how often an address was bound: Endpoint's, without the other things.
+func (t *Table) Binds(a addr.Addr) uint64 {
+	if e, ok := t.findEndpoint(a); ok {
+		return e.binds.Load()
+	}
+	return 0
 }
 
 func (t *Table) endpointInfo(e *endpointEntry) EndpointInfo {

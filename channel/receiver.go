@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/ring"
@@ -26,6 +27,7 @@ type Receiver struct {
 	empty int    // turns in which nothing was found
 	turns uint32 // batches left before the next lane has its turn
 	holds bool   // what was taken is released later: the lane is not followed before
+	rests bool   // nothing is to be taken now: see Rest
 	err   error  // quarantined
 	stuck bool   // it could not be followed, for a reason that may pass: until the next sweep
 
@@ -77,9 +79,13 @@ func (r *Receiver) enter(at segment) error {
 // Src returns the address at the other end.
 func (r *Receiver) Src() addr.Addr { return r.src }
 
+// Life returns a number that no other sequence of numbers of this domain has: a lane that was removed
+// and made again counts from 1 again, in another life.
+func (r *Receiver) Life() uint64 { return atomic.LoadUint64(&r.e.prod.epoch) }
+
 // Ready reports whether take would find something.
 func (r *Receiver) Ready() bool {
-	return r.err == nil && !r.stuck && r.rx != nil && r.rx.Ready()
+	return r.err == nil && !r.stuck && !r.rests && r.rx != nil && r.rx.Ready() && !r.Waits()
 }
 
 // over reports whether nothing more will come through r: the lane retired or is
@@ -96,7 +102,7 @@ func (r *Receiver) Err() error { return r.err }
 // generations. With copying set it takes one record that the caller will
 // release before the user sees it.
 func (r *Receiver) take(recs []ring.Record, maxBytes uint64, copying bool) (int, error) {
-	for r.err == nil && !r.stuck && r.rx != nil {
+	for r.err == nil && !r.stuck && !r.rests && r.rx != nil {
 		n, err := 0, error(nil)
 		if copying {
 			n, err = r.rx.TakeOne((*[1]ring.Record)(recs))
@@ -205,6 +211,42 @@ func (r *Receiver) end() error {
 func (r *Receiver) Release(rec *ring.Record, now bool) {
 	if r.rx != nil && r.rx.Release(rec, now) {
 		r.freed()
+	}
+}
+
+// ReleaseTo is Release by position, at once: for records that are released later than
+// others are taken. See Drain.Hold.
+func (r *Receiver) ReleaseTo(end uint64) {
+	if r.rx != nil && r.rx.ReleaseTo(end) {
+		r.freed()
+	}
+}
+
+// Waits reports whether the lane goes on behind records that are not released: nothing
+// more comes before they are.
+func (r *Receiver) Waits() bool {
+	return r.err == nil && r.rx != nil && r.holds && r.rx.Backlog() > 0 && r.rx.AtEnd()
+}
+
+// Rest has nothing be taken while so much of the lane is held that the rest is for its
+// producer. After Rest(false) Drain.Again is to be called.
+func (r *Receiver) Rest(rests bool) { r.rests = rests }
+
+// Rests reports whether Rest has been called.
+func (r *Receiver) Rests() bool { return r.rests }
+
+// Awaited reports whether the producer waits for room.
+func (r *Receiver) Awaited() bool {
+	return r.err == nil && r.rx != nil && r.at.prod.waiting.Load() != 0
+}
+
+// Size returns the bytes of the ring that is read now.
+func (r *Receiver) Size() uint64 { return r.at.ring.Size() }
+
+// Restart puts back what was taken and is not released.
+func (r *Receiver) Restart() {
+	if r.rx != nil {
+		r.rx.Restart()
 	}
 }
 

@@ -25,6 +25,10 @@ const relayAddr = addr.Addr(0)
 // answers questions.
 const DaemonSocket = "daemon.sock"
 
+// ClusterSocket is the name in the domain's folder under which the engine of cluster-wide
+// names answers, which the daemon runs.
+const ClusterSocket = "cluster.sock"
+
 // Routes tells whether an address is on another host. An error is what a Send to
 // it gets. It may be called by many goroutines, and with locks held.
 type Routes func(a addr.Addr) (remote bool, err error)

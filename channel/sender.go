@@ -512,13 +512,26 @@ func (s *Sender) configuredSize() uint64 {
 	return max(ring.SizeFor(0, min(s.e.size.Load(), ring.MaxSize)), s.tx.Size())
 }
 
-// growFull grows a full lane fourfold, up to the domain's GrowBytes or to its
-// configured size. When it may not grow, the lane is simply full.
-func (s *Sender) growFull(n int) error {
-	most := s.t.st.growBytes.Load()
-	if s.configured() {
-		most = s.configuredSize()
+// relayGrowth is how much larger a lane between hosts gets than one of this host.
+const relayGrowth = 4
+
+// growsTo is the size up to which a full lane grows: one to or from another host
+// holds what is on the way, too.
+func (t *Table) growsTo(e *laneEntry) uint64 {
+	if e.flags.Load()&laneConfigured != 0 {
+		return ring.SizeFor(0, min(e.size.Load(), ring.MaxSize))
 	}
+	if e.flags.Load()&(laneRemote|laneMirror) != 0 {
+		return t.growBetween()
+	}
+	return t.st.growBytes.Load()
+}
+
+func (t *Table) growBetween() uint64 { return min(relayGrowth*t.st.growBytes.Load(), ring.MaxSize) }
+
+// growFull grows a full lane fourfold, up to what it may grow to. When it may not grow, the lane is simply full.
+func (s *Sender) growFull(n int) error {
+	most := s.t.growsTo(s.e)
 	if s.Pending() > 0 || s.tx.Size() >= most {
 		return s.full()
 	}

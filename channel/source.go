@@ -301,7 +301,7 @@ func newLife(epoch, seq uint64, gap []byte) life {
 // mirrorSize returns the ring that a mirrored lane gets whose origin has one of
 // size bytes.
 func (t *Table) mirrorSize(size uint64) uint64 {
-	return ring.SizeFor(0, min(max(size, 64<<10), max(t.st.growBytes.Load(), firstRing)))
+	return ring.SizeFor(0, min(max(size, 64<<10), max(t.growBetween(), firstRing)))
 }
 
 // Renew goes on in a new generation whose life is epoch and whose next record is
@@ -441,7 +441,7 @@ func (k *Sink) Grow(n int) error {
 	most := uint64(ring.MaxSize)
 	size := ring.SizeFor(0, 4*ring.RecordSize(n))
 	if n == 0 {
-		most = s.t.st.growBytes.Load()
+		most = s.t.growsTo(k.e)
 		size = 4 * s.tx.Size()
 	}
 	if size = min(size, most); size <= s.tx.Size() {

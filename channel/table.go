@@ -28,7 +28,7 @@ type Limits struct {
 	MaxLanes   int           // lanes of the domain; default and most 65,536
 	MaxBytes   uint64        // bytes of all lanes; default half of the file system
 	MaxMessage int           // bytes of one message; default 16 MiB, at most 256 MiB
-	GrowBytes  uint64        // a lane that is full grows up to this; default 1 MiB, larger messages make it larger
+	GrowBytes  uint64        // a lane that is full grows up to this, between hosts to four times as much; default 1 MiB, larger messages make it larger
 	IdleAfter  time.Duration // an on-demand lane unused so long gives its memory back; default 10 min, negative never
 }
 
@@ -275,15 +275,7 @@ func (t *Table) attach() error {
 // owner returns the access that the domain's folder has, so that files made
 // later by any process belong to the same group.
 func (t *Table) owner() (shm.Access, error) {
-	uid, gid, err := sys.Owner(t.dir)
-	a := shm.Keep
-	if os.Geteuid() == 0 && uid != 0 {
-		a.UID = int(uid)
-	}
-	if int(gid) != os.Getegid() {
-		a.GID = int(gid)
-	}
-	return a, err
+	return shm.AccessOf(t.dir)
 }
 
 // Close unmaps everything. No Sender, Drain or lease of this table may be in use.

@@ -28,8 +28,9 @@ type Locks struct {
 
 	change sync.Mutex // the change lock between goroutines
 
-	mu   sync.Mutex
-	held map[uint32]bool
+	mu      sync.Mutex
+	held    map[uint32]bool
+	adopted map[uint32]*os.File // of those that a program before has taken: handover.go
 }
 
 // OpenLocks opens the lock file at path, and makes it if create is set.
@@ -50,6 +51,9 @@ func OpenLocks(path string, create bool, a Access) (*Locks, error) {
 func (l *Locks) Close() {
 	l.file.Close()
 	l.probe.Close()
+	for _, f := range l.adopted {
+		f.Close()
+	}
 }
 
 // TryBind takes the lock of address addr. False: somebody holds it, in this
@@ -71,8 +75,14 @@ func (l *Locks) TryBind(addr uint32) (bool, error) {
 func (l *Locks) Unbind(addr uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held[addr] {
-		delete(l.held, addr)
+	if !l.held[addr] {
+		return
+	}
+	delete(l.held, addr)
+	if f := l.adopted[addr]; f != nil {
+		delete(l.adopted, addr)
+		f.Close() // its last lock
+	} else {
 		_ = sys.Unlock(l.file, int64(addr)) // unlocking one's own byte fails only on a closed file
 	}
 }

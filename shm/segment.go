@@ -249,6 +249,19 @@ func (s *Segment) Created() int64 { return headerOf(s.mem).created }
 // Body returns a copy of the kind's part of the header.
 func (s *Segment) Body() [BodySize]byte { return headerOf(s.mem).body }
 
+// AccessOf returns the access with which files belong to the same users as folder dir does.
+func AccessOf(dir string) (Access, error) {
+	uid, gid, err := sys.Owner(dir)
+	a := Keep
+	if os.Geteuid() == 0 && uid != 0 {
+		a.UID = int(uid)
+	}
+	if int(gid) != os.Getegid() {
+		a.GID = int(gid)
+	}
+	return a, err
+}
+
 // Acquire adds a holder.
 func (s *Segment) Acquire() *Segment {
 	s.refs.Add(1)
