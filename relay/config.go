@@ -4,6 +4,7 @@ package relay
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -33,6 +34,12 @@ type Config struct {
 	// Prepare is called when domain and port are this daemon's, before it looks at the
 	// routes: it may write them. An error ends the start.
 	Prepare func() error
+
+	// Control answers what the control socket is asked beside status, routes, reload and stop, and may be
+	// nil: do is the question, args its arguments in JSON, or nothing. What it returns goes back as JSON.
+	// Several goroutines call it. It should answer within a few seconds: Close waits for it. Its error is
+	// told to whoever asks; ErrQuestion, wrapped or not, says that it does not know the question.
+	Control func(do string, args json.RawMessage) (any, error)
 
 	// TLS is how connections are secured; nil is without.
 	TLS *TLS

@@ -71,7 +71,7 @@ func (d *Daemon) now() int64 { return int64(time.Since(d.began)) + d.epoch }
 // name that the other side's certificate has, if any.
 func (c *conn) run(s *sock, peer string) error {
 	cfg := link.Config{
-		Hello: c.d.hello(c.host, c.number, max(c.of, 1)), Direct: s.raw != nil, Answers: !c.dials,
+		Hello: c.d.hello(c.host, c.number, max(c.of, 1)), Direct: s.direct(), Answers: !c.dials,
 		Payload: c.d.c.Limits.Frame, InFlight: c.d.c.Limits.InFlight, Handshake: int64(c.d.c.Limits.Handshake),
 	}
 	c.mu.Lock()
@@ -163,11 +163,14 @@ func (c *conn) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.giveBack()
-	for c.sess != nil && !c.busy {
+	for c.sess != nil {
 		now := c.d.now()
-		next, err := c.sess.Tick(now)
+		next, err := c.sess.Tick(now) // also while somebody writes: to a peer that is gone that takes long
 		if err != nil {
 			c.sock.Close() // read returns, and run ends
+			return
+		}
+		if c.busy {
 			return
 		}
 		if !c.sess.Pending(now) {
@@ -182,9 +185,9 @@ func (c *conn) flush() {
 		c.busy = true
 		s := c.sock
 		c.mu.Unlock()
-		rest, err := s.try(c.out.Segments)
+		rest, more, err := s.try(c.out.Segments)
 		c.mu.Lock()
-		if err == nil && len(rest) > 0 {
+		if err == nil && more {
 			go c.writeRest(s, rest)
 			return
 		}
@@ -249,10 +252,9 @@ func (c *conn) dial(ctx context.Context) {
 			backoff = minBackoff
 		}
 		c.failed(err)
+		// A refusal is no reason to wait for longer: in a cluster the other side may hear of this host any moment.
 		wait := backoff/2 + rand.N(backoff)
-		if backoff = min(2*backoff, maxBackoff); errors.As(err, new(*link.RefusedError)) {
-			wait = maxBackoff/2 + rand.N(maxBackoff)
-		}
+		backoff = min(2*backoff, maxBackoff)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
@@ -304,6 +306,7 @@ func (d *Daemon) handshake(s *sock, wrap func(net.Conn) *tls.Conn) (*sock, strin
 	if err != nil {
 		return nil, "", errors.Join(fmt.Errorf("TLS: %w", err), s.Close())
 	}
+	sec.gather.keep()
 	return sec, peer, s.SetDeadline(time.Time{})
 }
 

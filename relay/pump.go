@@ -212,6 +212,11 @@ func (d *Daemon) poll(l *lane) (ready, stays bool) {
 		c.sess.Wake(st)
 		return true, true
 	}
+	if now := d.now(); l.source.Held() {
+		if at := c.sess.Hold(st, now); at > 0 {
+			c.arm(min(at, c.timed), now)
+		}
+	}
 	if l.polls++; l.polls < hotPolls {
 		return false, true
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/skybus-io/skybus/internal/sys"
@@ -15,6 +14,11 @@ import (
 // notSent is how many bytes the kernel takes that it cannot send yet: a message
 // of another lane waits behind them.
 const notSent = 128 << 10
+
+// encryptAtOnce is how many bytes try encrypts. To hand so little to a goroutine takes longer than to
+// encrypt and write it: there and back, a message at a time, 45 us. With more, whoever calls try reads
+// the lanes while another processor encrypts.
+const encryptAtOnce = 4 << 10
 
 // A sock is the connection below a session. One goroutine reads, one at a time writes.
 type sock struct {
@@ -34,17 +38,42 @@ func newSock(c *net.TCPConn) (*sock, error) {
 
 // secure returns the sock with TLS on top; its handshake is still to be made.
 func (s *sock) secure(wrap func(net.Conn) *tls.Conn) (*sock, *tls.Conn) {
-	g := &gatherer{Conn: s.Conn}
+	g := &gatherer{Conn: s.Conn, raw: s.raw}
 	c := wrap(g)
 	return &sock{Conn: c, gather: g}, c
 }
 
-// try writes as much as the socket takes without waiting, and returns what is left.
-func (s *sock) try(pieces [][]byte) ([][]byte, error) {
-	if s.raw == nil {
-		return pieces, nil
+// direct reports whether pieces go to the kernel from where they are.
+func (s *sock) direct() bool { return s.gather == nil }
+
+// try writes as much as the socket takes without waiting. more says that writeAll has
+// to do the rest, and returns; that includes what takes long to encrypt, for whoever calls
+// has other connections to look after.
+func (s *sock) try(pieces [][]byte) (rest [][]byte, more bool, err error) {
+	if s.direct() {
+		rest, err = writeSome(s.raw, pieces)
+		return rest, len(rest) > 0, err
 	}
-	n, err := sys.Writev(s.raw, pieces)
+	if size(pieces) > encryptAtOnce {
+		return pieces, true, nil
+	}
+	if err := s.encrypt(pieces); err != nil {
+		return nil, false, err
+	}
+	more, err = s.gather.push()
+	return nil, more, err
+}
+
+func size(pieces [][]byte) (n int) {
+	for _, p := range pieces {
+		n += len(p)
+	}
+	return n
+}
+
+// writeSome writes what the socket takes now, and returns what is left.
+func writeSome(raw sys.RawConn, pieces [][]byte) ([][]byte, error) {
+	n, err := sys.Writev(raw, pieces)
 	for len(pieces) > 0 && n >= len(pieces[0]) {
 		n -= len(pieces[0])
 		pieces = pieces[1:]
@@ -55,20 +84,30 @@ func (s *sock) try(pieces [][]byte) ([][]byte, error) {
 	return pieces, err
 }
 
-// writeAll writes pieces, and waits until they are written.
+// writeAll writes pieces, and what try has left in the gatherer before them, and waits
+// until all is written.
 func (s *sock) writeAll(pieces [][]byte) error {
-	if s.gather == nil {
+	if s.direct() {
 		bufs := net.Buffers(pieces)
 		_, err := bufs.WriteTo(s.Conn)
 		return err
 	}
-	s.gather.hold()
+	if err := s.encrypt(pieces); err != nil {
+		return err
+	}
+	return s.gather.drain()
+}
+
+// encrypt has TLS write pieces to the gatherer.
+func (s *sock) encrypt(pieces [][]byte) error {
+	s.gather.begin()
+	defer s.gather.end()
 	for _, p := range pieces {
 		if _, err := s.Write(p); err != nil {
 			return err
 		}
 	}
-	return s.gather.release()
+	return nil
 }
 
 // hangUp ends what this side writes and waits a moment for the other to read it: a
@@ -78,38 +117,4 @@ func (s *sock) hangUp() {
 		_ = s.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 		_, _ = io.Copy(io.Discard, s.Conn)
 	}
-}
-
-// A gatherer joins the records of one batch: TLS writes each by itself.
-type gatherer struct {
-	net.Conn
-	mu   sync.Mutex
-	held bool
-	buf  []byte
-}
-
-func (g *gatherer) hold() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.held = true
-}
-
-// Write keeps p while the gatherer holds.
-func (g *gatherer) Write(p []byte) (int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.held {
-		return g.Conn.Write(p)
-	}
-	g.buf = append(g.buf, p...)
-	return len(p), nil
-}
-
-func (g *gatherer) release() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.held = false
-	_, err := g.Conn.Write(g.buf)
-	g.buf = g.buf[:0]
-	return err
 }

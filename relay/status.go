@@ -5,6 +5,7 @@ package relay
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -70,19 +71,35 @@ type Status struct {
 	Hops     []Hop  `json:"lanes"`
 }
 
-// ErrNoDaemon means that no relay daemon answers for the domain.
-var ErrNoDaemon = errors.New("no relay daemon runs for the domain")
+var (
+	// ErrNoDaemon means that no relay daemon answers for the domain.
+	ErrNoDaemon = errors.New("no relay daemon runs for the domain")
+	// ErrQuestion means that the daemon does not know the question.
+	ErrQuestion = errors.New("the daemon does not know the question")
+)
+
+// An unknownError is an ErrQuestion, in the daemon's words.
+type unknownError struct{ text string }
+
+func (e *unknownError) Error() string        { return e.text }
+func (e *unknownError) Is(target error) bool { return target == ErrQuestion }
 
 type request struct {
-	Do string `json:"do"`
+	Do   string          `json:"do"`
+	Args json.RawMessage `json:"args,omitempty"`
 }
 
 type answer struct {
-	Status *Status `json:"status,omitempty"`
-	Error  string  `json:"error,omitempty"`
+	Status  *Status `json:"status,omitempty"`
+	Value   any     `json:"value,omitempty"` // of Config.Control
+	Error   string  `json:"error,omitempty"`
+	Unknown bool    `json:"unknown,omitempty"` // the error is ErrQuestion
 }
 
-const controlPatience = 5 * time.Second
+const (
+	controlPatience = 5 * time.Second
+	maxQuestion     = 4096 // bytes
+)
 
 // listenControl opens the socket for questions. What a dead daemon left is replaced:
 // the relay's lock says that there is no other.
@@ -117,7 +134,7 @@ func (d *Daemon) serveControl() {
 }
 
 func (d *Daemon) answer(c net.Conn) {
-	line, err := bufio.NewReaderSize(c, 4096).ReadSlice('\n')
+	line, err := bufio.NewReaderSize(c, maxQuestion).ReadSlice('\n')
 	var q request
 	if err == nil {
 		err = json.Unmarshal(line, &q)
@@ -139,9 +156,27 @@ func (d *Daemon) answer(c net.Conn) {
 	case q.Do == "stop":
 		d.askToStop()
 	default:
-		a.Error = fmt.Sprintf("%q: want status, routes, reload or stop", q.Do)
+		a = d.answerMore(&q)
+		_ = c.SetDeadline(time.Now().Add(controlPatience)) // it may have taken a while
 	}
 	_ = json.NewEncoder(c).Encode(&a)
+}
+
+// answerMore has Control answer.
+func (d *Daemon) answerMore(q *request) answer {
+	var v any
+	err := fmt.Errorf("%w: %q: want status, routes, reload or stop", ErrQuestion, q.Do)
+	if d.c.Control != nil {
+		v, err = d.c.Control(q.Do, q.Args)
+	}
+	var data json.RawMessage
+	if err == nil {
+		data, err = json.Marshal(v)
+	}
+	if err != nil {
+		return answer{Error: err.Error(), Unknown: errors.Is(err, ErrQuestion)}
+	}
+	return answer{Value: data}
 }
 
 // Reloads tells each time that somebody has asked the daemon to read its
@@ -220,24 +255,61 @@ func ConnectionOf(p channel.Pair, connections int) int {
 
 // Ask puts a question to the daemon of the domain in folder dir: "status",
 // "routes" (look at the route table at once), "reload" (read the configuration
-// again, too) or "stop". Errors: ErrNoDaemon.
+// again, too) or "stop". It waits for 5 s at most. Errors: ErrNoDaemon.
 func Ask(dir, do string) (*Status, error) {
-	path := filepath.Join(dir, channel.DaemonSocket)
-	c, err := net.DialTimeout("unix", path, controlPatience)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrNoDaemon, path, err)
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(controlPatience))
-	if err := json.NewEncoder(c).Encode(request{do}); err != nil {
-		return nil, fmt.Errorf("ask the daemon: %w", err)
-	}
-	var a answer
-	if err := json.NewDecoder(c).Decode(&a); err != nil {
-		return nil, fmt.Errorf("the daemon's answer: %w", err)
-	}
-	if a.Error != "" {
-		return nil, fmt.Errorf("the daemon refuses: %s", a.Error)
+	ctx, stop := context.WithTimeout(context.Background(), controlPatience)
+	defer stop()
+	a := answer{}
+	if err := put(ctx, dir, request{Do: do}, &a); err != nil {
+		return nil, err
 	}
 	return a.Status, nil
+}
+
+// AskFor puts a question that the daemon's Config.Control answers to the daemon of the domain in folder dir, and reads
+// the answer into v, a pointer. args goes as JSON, with the question at most 4,096 bytes; nil is none. It waits until ctx is
+// over. Errors: ErrNoDaemon, ErrQuestion, what the daemon says, the context's.
+func AskFor(ctx context.Context, dir, do string, args, v any) error {
+	q := request{Do: do}
+	if args != nil {
+		data, err := json.Marshal(args)
+		if err != nil {
+			return fmt.Errorf("ask the daemon: %w", err)
+		}
+		q.Args = data
+	}
+	return put(ctx, dir, q, &answer{Value: v})
+}
+
+// put puts a question and reads the answer into a.
+func put(ctx context.Context, dir string, q request, a *answer) error {
+	path := filepath.Join(dir, channel.DaemonSocket)
+	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	switch {
+	case err != nil && errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("ask the daemon: %w", ctx.Err())
+	case err != nil:
+		return fmt.Errorf("%w: %s: %w", ErrNoDaemon, path, err)
+	}
+	defer c.Close()
+	if end, ok := ctx.Deadline(); ok {
+		_ = c.SetDeadline(end)
+	}
+	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
+	if err := json.NewEncoder(c).Encode(q); err != nil {
+		return fmt.Errorf("ask the daemon: %w", err)
+	}
+	if err := json.NewDecoder(c).Decode(a); err != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			err = ctx.Err()
+		}
+		return fmt.Errorf("the daemon's answer: %w", err)
+	}
+	switch {
+	case a.Unknown:
+		return &unknownError{a.Error}
+	case a.Error != "":
+		return fmt.Errorf("the daemon refuses: %s", a.Error)
+	}
+	return nil
 }

@@ -42,11 +42,13 @@ const (
 	ruleAtBits     = 4
 	ruleAtRelease  = 5
 	ruleAtPriority = 6
-	ruleAtZero     = 7
+	ruleAtFlags    = 7
 	ruleAtHost     = 8
 	ruleAtZero4    = 12
 	ruleAtDesc     = 16
 	ruleSize       = 112
+
+	flagPublished = 1 << 0
 
 	durableAtFrom     = 0
 	durableAtTo       = 4
@@ -125,6 +127,9 @@ func (r *Rule) encode(entry []byte, numbers map[string]uint32) {
 	entry[ruleAtBits] = r.Prefix.Bits
 	entry[ruleAtRelease] = uint8(r.Release)
 	entry[ruleAtPriority] = r.Priority
+	if r.Published {
+		entry[ruleAtFlags] = flagPublished
+	}
 	le.PutUint32(entry[ruleAtHost:], host)
 	copy(entry[ruleAtDesc:ruleSize], r.Desc)
 }
@@ -257,7 +262,8 @@ func (r *Rule) decode(entry []byte) (err error) {
 	r.Prefix = addr.Prefix{Addr: addr.Addr(le.Uint32(entry[ruleAtAddr:])), Bits: entry[ruleAtBits]}
 	r.Release = Release(entry[ruleAtRelease])
 	r.Priority = entry[ruleAtPriority]
-	if entry[ruleAtZero] != 0 || !zero(entry[ruleAtZero4:ruleAtDesc]) {
+	r.Published = entry[ruleAtFlags]&flagPublished != 0
+	if entry[ruleAtFlags]&^flagPublished != 0 || !zero(entry[ruleAtZero4:ruleAtDesc]) {
 		return damaged("bytes that want to be 0 are not")
 	}
 	r.Desc, err = text(entry[ruleAtDesc:ruleSize])

@@ -35,7 +35,7 @@ func TestPageHasTheLayout(t *testing.T) {
 		},
 		"### Rule entry, " + strconv.Itoa(ruleSize) + " bytes": {
 			row(ruleAtAddr, "u32", "addr"), row(ruleAtBits, "u8", "bits"), row(ruleAtRelease, "u8", "release"),
-			row(ruleAtPriority, "u8", "priority"), row(ruleAtZero, "u8", "0"), row(ruleAtHost, "u32", "host"),
+			row(ruleAtPriority, "u8", "priority"), row(ruleAtFlags, "u8", "flags"), row(ruleAtHost, "u32", "host"),
 			row(ruleAtZero4, "u32", "0"), row(ruleAtDesc, strconv.Itoa(ruleSize-ruleAtDesc), "desc"),
 		},
 		"### Durable entry, " + strconv.Itoa(durableSize) + " bytes": {
@@ -76,7 +76,7 @@ func TestBytesOfATable(t *testing.T) {
 		Key: 0x1234, Template: addr.MustTemplate("16.16"), Self: "me", Hosts: []Host{{"b", "c:1"}},
 		Rules: []Rule{
 			{Prefix: addr.Prefix{Addr: 0x30000, Bits: 16}, Host: "b", Release: Stored, Priority: 5, Desc: "d"},
-			{Prefix: addr.Exact(7), Host: "me"},
+			{Prefix: addr.Exact(7), Host: "me", Published: true},
 		},
 		Durable: []Durable{{From: addr.Prefix{Addr: 0x20000, Bits: 16}, To: addr.Exact(9), Mode: Async, Dir: "/e"}},
 	}
@@ -88,7 +88,7 @@ func TestBytesOfATable(t *testing.T) {
 	pad := func(s string, n int) string { return s + strings.Repeat("\x00", n-len(s)) }
 	want := pad("16.16", 64) + pad("me", 64) + pad("b", 64) + pad("c:1", 256) +
 		"\x00\x00\x03\x00\x10\x01\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00" + pad("d", 96) +
-		"\x07\x00\x00\x00\x20\x00\x00\x00\xff\xff\xff\xff\x00\x00\x00\x00" + pad("", 96) +
+		"\x07\x00\x00\x00\x20\x00\x00\x01\xff\xff\xff\xff\x00\x00\x00\x00" + pad("", 96) +
 		pad("\x00\x00\x02\x00\x09\x00\x00\x00\x10\x20\x01", 16) + pad("/e", 240)
 	if n := le.Uint32(c.body[bodyAtDurable:]); n != 1 {
 		t.Errorf("%d durable rules, want 1", n)
@@ -168,7 +168,7 @@ func TestDamage(t *testing.T) {
 		{"bits behind the prefix", func(c *content) { c.rest[rule+ruleAtBits] = 31 }, "has bits behind the prefix"},
 		{"release", func(c *content) { c.rest[rule+ruleAtRelease] = 2 }, "release 2"},
 		{"priority", func(c *content) { c.rest[rule+ruleAtPriority] = 8 }, "priority 8"},
-		{"zero", func(c *content) { c.rest[rule+ruleAtZero] = 1 }, "rule 3: route table is damaged: bytes that want to be 0 are not"},
+		{"flags", func(c *content) { c.rest[rule+ruleAtFlags] |= 2 }, "rule 3: route table is damaged: bytes that want to be 0 are not"},
 		{"zeros", func(c *content) { c.rest[rule+ruleAtZero4+3] = 1 }, "bytes that want to be 0 are not"},
 		{"desc without end", func(c *content) { fill(c.rest[rule+ruleAtDesc : rule+ruleSize]) }, "is not ended by zeros"},
 		{"desc", func(c *content) { c.rest[rule+ruleAtDesc] = 0xff }, "of UTF-8"},

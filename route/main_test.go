@@ -51,7 +51,7 @@ func sample(t testing.TB) *Table {
 			{Prefix: prefix(t, "0.0.3.*"), Host: "game-1", Desc: "一区"},
 			{Prefix: prefix(t, "*.*.*.*"), Host: "db_1.example", Release: Stored, Priority: 7},
 			{Prefix: prefix(t, "0.0.3.9"), Host: "db_1.example", Priority: 1, Desc: "moved"},
-			{Prefix: addr.Prefix{Addr: 0x380, Bits: 25}, Host: "db_1.example"},
+			{Prefix: addr.Prefix{Addr: 0x380, Bits: 25}, Host: "db_1.example", Published: true},
 		},
 		Durable: []Durable{
 			{From: prefix(t, "*.*.*.*"), To: prefix(t, "0.0.3.9"), Dir: "/var/lib/skybus"},
@@ -103,7 +103,7 @@ func random(rng *rand.Rand) *Table {
 			continue
 		}
 		seen[p] = true
-		r := Rule{Prefix: p, Host: t.Hosts[rng.IntN(len(t.Hosts))].Name, Release: Release(rng.IntN(2)), Priority: uint8(rng.IntN(8))}
+		r := Rule{Prefix: p, Host: t.Hosts[rng.IntN(len(t.Hosts))].Name, Release: Release(rng.IntN(2)), Priority: uint8(rng.IntN(8)), Published: rng.IntN(2) == 0}
 		if t.Self != "" && rng.IntN(4) == 0 {
 			r.Host = t.Self
 		}

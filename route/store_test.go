@@ -395,7 +395,7 @@ func TestKilledWithTheLock(t *testing.T) {
 	select {
 	case err := <-done:
 		check(t, err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(90 * time.Second):
 		t.Fatal("the lock has outlived its holder")
 	}
 	if got := load(t, root); got.Generation != 2 || got.Self != "second" {

@@ -129,6 +129,9 @@ type Rule struct {
 	Priority uint8
 	// Desc is free text, at most MaxDesc bytes of UTF-8 without a 0.
 	Desc string
+	// Published means that the cluster says so, and not a configuration: the Host itself has
+	// published that it has these addresses. An exact one is bound there.
+	Published bool
 }
 
 // A Table is one state of the routes of a relay key. It must not be changed once

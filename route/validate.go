@@ -77,24 +77,57 @@ func (v *validator) rules() {
 }
 
 func (v *validator) rule(number int, r *Rule) {
-	fail := func(format string, args ...any) {
-		v.fail("rule %d, %s: %w", number, v.table.Template.FormatPrefix(r.Prefix), fmt.Errorf(format, args...))
+	fail := func(err error) {
+		v.fail("rule %d, %s: %w", number, v.table.Template.FormatPrefix(r.Prefix), err)
 	}
 	if problem := v.table.checkPrefix(r.Prefix); problem != "" {
-		fail("%s", problem)
+		fail(errors.New(problem))
 	}
 	if _, ok := v.names[r.Host]; !ok && !v.table.isSelf(r.Host) {
-		fail("host %s is not among the table's hosts", quote(r.Host))
+		fail(fmt.Errorf("host %s is not among the table's hosts", quote(r.Host)))
 	}
+	r.mistakes(fail)
+}
+
+// mistakes finds what is wrong with a rule beside its prefix and its host.
+func (r *Rule) mistakes(fail func(error)) {
 	if int(r.Release) >= len(releases) {
-		fail("release %d: want 0 to %d", uint8(r.Release), len(releases)-1)
+		fail(fmt.Errorf("release %d: want 0 to %d", uint8(r.Release), len(releases)-1))
 	}
 	if r.Priority > MaxPriority {
-		fail("priority %d: want 0 to %d", r.Priority, MaxPriority)
+		fail(fmt.Errorf("priority %d: want 0 to %d", r.Priority, MaxPriority))
 	}
 	if len(r.Desc) > MaxDesc || !utf8.ValidString(r.Desc) || strings.IndexByte(r.Desc, 0) >= 0 {
-		fail("desc %s of %d bytes: want at most %d bytes of UTF-8 without a 0", quote(r.Desc), len(r.Desc), MaxDesc)
+		fail(fmt.Errorf("desc %s of %d bytes: want at most %d bytes of UTF-8 without a 0", quote(r.Desc), len(r.Desc), MaxDesc))
 	}
+}
+
+// Validate reports what keeps a table whose addresses are of that template from having the rule,
+// whatever else it has; nil if nothing does. Any goroutine may call it.
+func (r *Rule) Validate(template addr.Template) error {
+	var errs []error
+	t := Table{Template: template}
+	if problem := t.checkPrefix(r.Prefix); problem != "" {
+		errs = append(errs, fmt.Errorf("prefix %s: %s", template.FormatPrefix(r.Prefix), problem))
+	}
+	if !validName(r.Host) {
+		errs = append(errs, fmt.Errorf("host %s: %s", quote(r.Host), wantName))
+	}
+	r.mistakes(func(err error) { errs = append(errs, err) })
+	return errors.Join(errs...)
+}
+
+// Validate reports what keeps a table from having the host, whatever else it has; nil if nothing
+// does. Any goroutine may call it.
+func (h Host) Validate() error {
+	var errs []error
+	if !validName(h.Name) {
+		errs = append(errs, fmt.Errorf("name %s: %s", quote(h.Name), wantName))
+	}
+	if problem := checkAddress(h.Address); problem != "" {
+		errs = append(errs, fmt.Errorf("address %s %s", quote(h.Address), problem))
+	}
+	return errors.Join(errs...)
 }
 
 // checkPrefix says what is wrong with a prefix, or nothing.

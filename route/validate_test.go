@@ -194,3 +194,35 @@ func TestShortDescIsTakenByARule(t *testing.T) {
 		}
 	}
 }
+
+// TestValidateOfOne: a host and a rule alone are judged as in a table.
+func TestValidateOfOne(t *testing.T) {
+	good := Rule{Prefix: prefix(t, "0.0.3.*"), Host: "game-1", Priority: 7, Desc: "d"}
+	host := Host{"game-1", "10.0.0.1:7100"}
+	check(t, good.Validate(addr.Default))
+	check(t, host.Validate())
+	for _, c := range []struct {
+		change func(*Rule, *Host)
+		want   string
+	}{
+		{func(r *Rule, _ *Host) { r.Prefix.Addr++ }, "prefix 0.0.3.*: address 0x301 has bits behind the prefix"},
+		{func(r *Rule, _ *Host) { r.Host = "a/b" }, `host "a/b": want 1 to 63 bytes`},
+		{func(r *Rule, _ *Host) { r.Release = 9 }, "release 9: want 0 to 1"},
+		{func(r *Rule, _ *Host) { r.Priority = 8 }, "priority 8: want 0 to 7"},
+		{func(r *Rule, _ *Host) { r.Desc = strings.Repeat("x", 96) }, "of 96 bytes: want at most 95"},
+		{func(_ *Rule, h *Host) { h.Name = "" }, `name "": want 1 to 63 bytes`},
+		{func(_ *Rule, h *Host) { h.Address = "host" }, `address "host" has no port`},
+	} {
+		r, h := good, host
+		c.change(&r, &h)
+		var text string
+		for _, err := range []error{r.Validate(addr.Default), h.Validate()} {
+			if err != nil {
+				text += err.Error()
+			}
+		}
+		if !strings.Contains(text, c.want) || strings.Contains(text, "\n") {
+			t.Errorf("got %q, want %q and nothing else", text, c.want)
+		}
+	}
+}

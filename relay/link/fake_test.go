@@ -48,6 +48,7 @@ type fakeLane struct {
 	taken    []mark // seq and end of what was taken and not released
 	takeErr  error
 	restarts int
+	held     bool // it goes on in a larger ring once all of it is released
 }
 
 // newLane makes an empty lane whose first record gets seq.
@@ -97,6 +98,7 @@ func (l *fakeLane) Consumed() uint64   { return l.confirm }
 func (l *fakeLane) Confirm(seq uint64) { l.confirm = max(l.confirm, seq) }
 func (l *fakeLane) Ready() bool        { return l.rx.Ready() }
 
+func (l *fakeLane) Held() bool       { return l.held && len(l.taken) > 0 }
 func (l *fakeLane) Doubtful() uint64 { return l.doubtful }
 
 func (l *fakeLane) Again() error {

@@ -20,10 +20,14 @@ const (
 const (
 	ackShare   = 8        // an ACK goes alone after this part of the ring has been stored, or released
 	quantum    = 32 << 10 // payload bytes that a stream of priority 0 sends in its turn (L9)
-	takeAtOnce = 32
+	takeAtOnce = 128
 	refFrom    = 4 << 10 // payloads from this size are sent from where they are
 	maxStreams = 1 << 17
 )
+
+// HeldWait is how long a lane that goes on in a larger ring waits for the far side to consume
+// what is left in the old one (L5), in nanoseconds.
+const HeldWait = int64(20e6)
 
 // Release says what moves the head of the origin's lane (L5).
 type Release uint8
@@ -45,6 +49,7 @@ type Source interface {
 	Again() error
 	Doubtful() uint64
 	Ready() bool
+	Held() bool
 	Take(recs []ring.Record, maxBytes uint64) (int, error)
 	Release(seq uint64)
 	Restart()
@@ -136,7 +141,7 @@ type Out struct {
 func (o *Out) Reset() {
 	o.Segments, o.Bytes = o.Segments[:0], 0
 	if o.spare == nil {
-		o.spare = make([]byte, 0, 2*wire.MaxFrame)
+		o.spare = make([]byte, 0, maxOut+2*wire.MaxFrame)
 	}
 	o.cur = o.spare[:0]
 }

@@ -304,6 +304,54 @@ func TestL5TheOriginLetsGoWhatItsPolicySays(t *testing.T) {
 	}
 }
 
+// A lane that goes on in a larger ring does not wait for long until all of the old one is consumed: what the far side has
+// stored is let go after HeldWait.
+func TestL5AHandlerThatTakesLongDoesNotStopALaneThatGrows(t *testing.T) {
+	h := newHand(t)
+	l := newLane(t, 1<<16, epoch1, 1)
+	st := h.s.Open(l, south, north, 0, OnConsumed)
+	h.only(wire.TypeOpen)
+	h.must(stateFrame(wire.TypeResume, st.num, wire.State{Epoch: epoch1, Credit: 10_000, Largest: 10_000}))
+	for range 4 {
+		l.puts(5, 100)
+		h.s.Wake(st)
+		h.only(wire.TypeData)
+	}
+	if at := h.s.Hold(st, h.now); at != 0 {
+		t.Errorf("a lane that does not grow is waited for at %d", at)
+	}
+	l.held = true
+	if at := h.s.Hold(st, h.now); at != h.now+HeldWait {
+		t.Errorf("Tick is to be called at %d, want %d", at, h.now+HeldWait)
+	}
+	if at := h.s.Hold(st, h.now); at != 0 {
+		t.Errorf("it is noted twice: %d", at)
+	}
+	h.must(stateFrame(wire.TypeAck, st.num, wire.State{Epoch: epoch1, Stored: 15, Consumed: 5, Credit: 10_000, Largest: 10_000}))
+	for _, step := range []struct {
+		after int64
+		first uint64
+	}{{HeldWait - 1, 6}, {1, 16}, {HeldWait, 16}} {
+		h.now += step.after
+		next, err := h.s.Tick(h.now)
+		if err != nil || l.First() != step.first || l.Consumed() != 5 {
+			t.Errorf("after %d ns the origin has record %d, want %d, and notes %d consumed: %v", step.after, l.First(), step.first, l.Consumed(), err)
+		}
+		if next > h.now+HeldWait {
+			t.Errorf("Tick is next called after %d ns", next-h.now)
+		}
+	}
+	h.must(stateFrame(wire.TypeAck, st.num, wire.State{Epoch: epoch1, Stored: 20, Consumed: 5, Credit: 10_000, Largest: 10_000}))
+	h.now += HeldWait
+	if _, err := h.s.Tick(h.now); err != nil || l.First() != 21 || st.held || len(h.s.held) != 0 {
+		t.Errorf("the origin has record %d; it is held: %v, %d of them: %v", l.First(), st.held, len(h.s.held), err)
+	}
+	l.held = false
+	l.puts(1, 100)
+	h.s.Wake(st)
+	h.only(wire.TypeData)
+}
+
 func TestL7CreditFollowsTheRing(t *testing.T) {
 	h := newHand(t)
 	h.host.most = 1 << 16 // it does not grow

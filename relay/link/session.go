@@ -12,7 +12,7 @@ import (
 )
 
 // maxOut is how much is gathered before it is written, in bytes.
-const maxOut = 64 << 10
+const maxOut = 128 << 10
 
 // maxControl is how much of what the peer has asked for may wait until it reads, in
 // bytes: more than the answers to all streams that there can be.
@@ -35,6 +35,7 @@ type Session struct {
 	active  []*Stream
 	turn    int
 	parked  []*Stream // they wait until less is in flight
+	held    []*Stream // they wait for what is left in an old ring
 
 	lastOpen uint32
 	inbound  map[uint32]*Inbound
@@ -316,7 +317,7 @@ func (s *Session) Output(o *Out, now int64) {
 		o.Done()
 		return
 	}
-	for n := len(s.active); n > 0 && len(s.active) > 0 && o.Bytes < maxOut && s.err == nil; {
+	for len(s.active) > 0 && o.Bytes < maxOut && s.err == nil {
 		if s.turn >= len(s.active) {
 			s.turn = 0
 		}
@@ -330,12 +331,10 @@ func (s *Session) Output(o *Out, now int64) {
 				s.parked = append(s.parked, st)
 			}
 			s.active = append(s.active[:s.turn], s.active[s.turn+1:]...)
-			n--
 			continue
 		}
 		if st.deficit <= 0 {
 			s.turn++
-			n--
 		}
 	}
 	if s.due || now >= s.ackAt || o.Bytes > 0 {
@@ -399,5 +398,9 @@ func (s *Session) Tick(now int64) (next int64, err error) {
 		s.lastPing = now
 		s.control = wire.AppendPing(s.control, wire.TypePing, uint64(now))
 	}
-	return min(s.lastPing+PingEvery, s.ackAt), nil
+	next = min(s.lastPing+PingEvery, s.ackAt)
+	if len(s.held) > 0 {
+		next = min(next, s.letGo(now))
+	}
+	return next, nil
 }

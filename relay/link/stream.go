@@ -3,6 +3,8 @@
 package link
 
 import (
+	"math"
+
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/relay/wire"
 	"github.com/skybus-io/skybus/ring"
@@ -31,6 +33,8 @@ type Stream struct {
 	wanted  bool // WANT was sent for the record at hand
 	stalled bool // the last turn ended for want of credit
 	parked  bool // it waits until less is in flight
+	held    bool // it is in the session's list of those that wait for the old ring
+	heldAt  int64
 
 	recs    []ring.Record // taken and not yet sent
 	buf     []ring.Record
@@ -223,6 +227,41 @@ func (s *Session) confirm(st *Stream, state *wire.State) {
 		st.free = st.stored
 	}
 	st.source.Release(st.free)
+}
+
+// Hold notes that the lane of st may go on in a larger ring, which Tick sees to in time. It reports when Tick is
+// to be called for that, 0 if it has not to.
+func (s *Session) Hold(st *Stream, now int64) (at int64) {
+	if st.held || st.closed || !st.source.Held() {
+		return 0
+	}
+	st.held, st.heldAt = true, now
+	s.held = append(s.held, st)
+	return now + HeldWait
+}
+
+// letGo has lanes that have waited for long go on in their larger rings: what the far side has stored of the old one
+// is released, consumed or not. It returns when the next one is due.
+func (s *Session) letGo(now int64) (next int64) {
+	next = math.MaxInt64
+	list := s.held[:0]
+	for _, st := range s.held {
+		if !st.closed && st.source.Held() && now-st.heldAt >= HeldWait {
+			st.heldAt = now
+			st.free = max(st.free, st.stored)
+			st.source.Release(st.free)
+		}
+		if st.held = !st.closed && st.source.Held(); st.held {
+			list = append(list, st)
+			next = min(next, st.heldAt+HeldWait)
+		} else if !st.closed {
+			s.Wake(st)
+			s.host.Woken(st)
+		}
+	}
+	clear(s.held[len(list):])
+	s.held = list
+	return next
 }
 
 // next returns the record to be sent, or nil. A record that the far side has is
