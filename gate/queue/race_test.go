@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build race
+
+package queue
+
+// raceEnabled: the race detector has pools forget.
+const raceEnabled = true
