@@ -3,6 +3,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/skybus-io/skybus/channel"
@@ -12,9 +14,9 @@ func newCheckCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Look for damage in a domain, without changing anything",
-		Long: `check looks at the table, at every lane and every inbox, and lists what should
-not be. What a crash may leave, and the bus puts right by itself, is listed too
-and is no damage. It stops nobody. With damage the exit code is 1.
+		Long: `check looks at the table, at every lane and every inbox, and at the names of
+services, and lists what should not be. What a crash may leave, and the bus puts right
+by itself, is listed too and is no damage. It stops nobody. With damage the exit code is 1.
 
 Of durable lanes it looks at the files, too, and lists those that were left behind by
 an earlier life of the host and are not taken up yet, or cannot be.
@@ -40,7 +42,11 @@ func (a *app) check() error {
 	defer d.Close()
 	damaged := 0
 	list := []violationObject{}
-	for _, v := range d.Table().Check() {
+	ofNames, err := d.CheckNames()
+	if err != nil {
+		return err
+	}
+	for _, v := range slices.Concat(d.Table().Check(), ofNames) {
 		list = append(list, violationObject{v.Where, v.What, !v.Note})
 		if !v.Note {
 			damaged++

@@ -50,18 +50,25 @@ func newDaemonCommand(a *app) *cobra.Command {
 func ask(d *skybus.Domain, do string) (*relay.Status, error) {
 	s, err := relay.Ask(d.Table().Folder(), do)
 	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("the relay daemon of domain %d cannot be asked: %w", d.Key(), cause(err))
-	case errors.Is(err, relay.ErrNoDaemon) && d.Table().RelayBound():
-		return nil, fmt.Errorf("the relay of domain %d does not answer, it begins or ends: %w", d.Key(), cause(err))
-	case errors.Is(err, relay.ErrNoDaemon):
-		return nil, &noDaemonError{d.Key()}
 	case err != nil:
-		return nil, askFailed(d.Key(), err)
+		return nil, noAnswer(d, err)
 	case s == nil && do == askStatus:
 		return nil, fmt.Errorf("the relay daemon of domain %d says nothing of itself", d.Key())
 	}
 	return s, nil
+}
+
+// noAnswer says why the daemon of a domain has not answered.
+func noAnswer(d *skybus.Domain, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the relay daemon of domain %d cannot be asked: %w", d.Key(), cause(err))
+	case errors.Is(err, relay.ErrNoDaemon) && d.Table().RelayBound():
+		return fmt.Errorf("the relay of domain %d does not answer, it begins or ends: %w", d.Key(), cause(err))
+	case errors.Is(err, relay.ErrNoDaemon):
+		return &noDaemonError{d.Key()}
+	}
+	return askFailed(d.Key(), err)
 }
 
 // askFailed names the daemon that did not answer, or not with what it should.

@@ -22,10 +22,16 @@ which know each other by mutual TLS. The producer is at one host and the consume
 at the other. The link between them is cut for a while, then the daemon of the far
 host is killed with -9 in mid-stream and started again, then that of the near one.
 
+In the end services: one in this process calls one in a second process, and one at
+the second host, with the same line of code, which is shown. The second process is
+killed with -9 while it works for the caller, who gets an error; what is sent to
+its name meanwhile reaches the one that is started again.
+
 Each message carries a number and a checksum, and ledgers that outlive the
 processes say in the end what became of each. The exit code is 0 only if nothing
-was lost, duplicated, torn or out of order. What a killed consumer had taken and
-not released comes again, flagged as redelivered; that is what the bus promises.
+was lost, duplicated, torn or out of order, and every call had its answer or its
+error. What a killed consumer had taken and not released comes again, flagged as
+redelivered; that is what the bus promises.
 
 The daemon is the program skybusd next to this one, or that of --skybusd. Without
 it the second part is skipped; that is a failure only where --hosts=2 asks for it.

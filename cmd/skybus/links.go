@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strconv"
 	"time"
 
@@ -69,11 +70,13 @@ func (a *app) printLinks(s *relay.Status) error {
 	return list(a, s.Links, linkTable(s, nil))
 }
 
-// watchLinks shows the rates between two looks, each time the interval is over.
+// watchLinks shows the rates between two looks, each time the interval is over. A
+// daemon that ends, begins, or does not answer is waited for; each such state is
+// told once.
 func (a *app) watchLinks(ctx context.Context, d *skybus.Domain, last linkLook, every time.Duration, times int) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	away := false
+	away := ""
 	for n := 0; times == 0 || n < times; n++ {
 		select {
 		case <-ctx.Done():
@@ -84,17 +87,17 @@ func (a *app) watchLinks(ctx context.Context, d *skybus.Domain, last linkLook, e
 			return err
 		}
 		now := lookAtLinks(d)
-		if errors.Is(now.err, relay.ErrNoDaemon) {
-			if !away {
-				a.warnf("%s", printable(now.err.Error()))
-			}
-			away = true
-			continue
-		}
-		if now.err != nil {
+		if errors.Is(now.err, fs.ErrPermission) {
 			return now.err
 		}
-		away = false
+		if now.err != nil {
+			if s := printable(now.err.Error()); s != away {
+				a.warnf("%s", s)
+				away = s
+			}
+			continue
+		}
+		away = ""
 		if err := a.printLinkRates(&now, now.since(last)); err != nil {
 			return err
 		}

@@ -119,6 +119,8 @@ func bindHint(err error, arg string) error {
 	switch {
 	case errors.Is(err, skybus.ErrInUse):
 		return hinted(err, "skybus tail %s looks without taking", arg)
+	case errors.Is(err, skybus.ErrBoundElsewhere):
+		return hinted(err, "skybus routes lists who has which address")
 	case errors.Is(err, skybus.ErrNoRoute):
 		return hinted(err, "skybus ls --addresses lists those it has")
 	}

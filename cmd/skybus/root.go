@@ -23,7 +23,7 @@ A domain is one bus, named by a key. Processes bind addresses in it and send to
 addresses; the messages from one address to another wait in a lane, which is a
 file in shared memory and belongs to no process. No server runs: this tool maps
 what the processes map, also after they have crashed. To other hosts messages go
-through skybusd, one a host, which links, trace and daemon ask.
+through skybusd, one a host, which links, hosts, trace, cluster and daemon ask.
 
 Try it, in two terminals:
 
@@ -55,9 +55,9 @@ func newRootCommand(a *app) *cobra.Command {
 		&cobra.Group{ID: groupMove, Title: "Send and receive:"},
 		&cobra.Group{ID: groupTend, Title: "Tend:"})
 	addGroup(root, groupLook, newLsCommand(a), newShowCommand(a), newStatCommand(a), newTopCommand(a), newTailCommand(a), newCheckCommand(a),
-		newLinksCommand(a), newTraceCommand(a), newRoutesCommand(a))
-	addGroup(root, groupMove, newSendCommand(a), newRecvCommand(a), newDemoCommand(a), newBenchCommand(a))
-	addGroup(root, groupTend, newTbusmgrCommand(a), newTrelaymgrCommand(a), newDaemonCommand(a), newCleanCommand(a), newRmCommand(a))
+		newLinksCommand(a), newTraceCommand(a), newRoutesCommand(a), newHostsCommand(a), newServicesCommand(a), newNamesCommand(a), newSessionsCommand(a))
+	addGroup(root, groupMove, newSendCommand(a), newRecvCommand(a), newCallCommand(a), newDemoCommand(a), newBenchCommand(a))
+	addGroup(root, groupTend, newTbusmgrCommand(a), newTrelaymgrCommand(a), newDaemonCommand(a), newClusterCommand(a), newConsoleCommand(a), newGenCommand(a), newCleanCommand(a), newRmCommand(a))
 	return root
 }
 

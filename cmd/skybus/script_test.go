@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		defer stop()
 		os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
 	}
-	testscript.Main(m, map[string]func(){"skybus": tool, tbusmgrName: tool, trelaymgrName: tool})
+	testscript.Main(m, map[string]func(){"skybus": tool, tbusmgrName: tool, trelaymgrName: tool, "game": consoleProgram, "named": namesProgram, "gated": gateProgram})
 }
 
 // TestScripts runs the sessions of testdata/script, each with domains of its own,
@@ -107,7 +107,7 @@ func codeOf(ts *testscript.TestScript, err error) int {
 }
 
 // patience is how long scripts wait for what is to happen soon.
-const patience = 20 * time.Second
+const patience = 90 * time.Second
 
 // until runs "until PATTERN COMMAND ARGS..." again and again until the output
 // has the pattern: what runs in the background takes its time.

@@ -58,7 +58,7 @@ func (a *app) showDomain(d *skybus.Domain) error {
 		"addresses", fmt.Sprintf("%d known, %d bound", i.Endpoints, v.bound),
 		"waiting", count(v.waiting, "message"),
 		"largest message", size(uint64(i.MaxMessage)),
-		"lanes grow to", size(i.GrowBytes)+", further for larger messages",
+		"lanes grow to", fmt.Sprintf("%s, between hosts to %s, further for larger messages", size(i.GrowBytes), size(i.GrowBetween)),
 		"idle lanes", v.idleRule(),
 		"routes", aboutRelay(d))
 	return nil

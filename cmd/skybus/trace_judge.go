@@ -68,12 +68,8 @@ func (e *traceEnd) full() bool {
 	if l == nil || l.Idle || l.trouble() != nil {
 		return false
 	}
-	most := e.info.GrowBytes
-	if l.Configured {
-		most = l.AskedSize
-	}
 	used := l.Tail - l.Head
-	return l.Size >= most && used <= l.Size && used+least > l.Size
+	return l.Size >= l.GrowsTo && used <= l.Size && used+least > l.Size
 }
 
 // refusal is the error that binding the source, or sending, would give.

@@ -26,7 +26,7 @@ func wayToWest() *trace {
 	t := &trace{Pair: channel.Pair{Src: 0x101, Dst: 0x301}, status: &relay.Status{Host: "east", RelayKey: 2000, Routes: 4}}
 	t.near = traceEnd{
 		info: channel.DomainInfo{Key: 1000, RelayKey: 2000, GrowBytes: 1 << 20}, relay: true, routes: routes, format: formatPair, knowsSender: true,
-		lane: &lane{LaneInfo: channel.LaneInfo{Remote: true}, relay: true},
+		lane: &lane{LaneInfo: channel.LaneInfo{Remote: true, GrowsTo: 1 << 20}, relay: true},
 	}
 	t.match, t.routed = t.near.lookup(t.Dst)
 	t.link = &relay.Link{Peer: "west", Address: "w:1", Direction: linkOut, State: linkUp, RTT: 120_000}

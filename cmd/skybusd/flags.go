@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -313,8 +314,12 @@ func (s *settings) routes() (func(*route.Table) error, error) {
 		if s.file != "" { // flags know nothing of durable lanes
 			t.Durable = durable
 		}
-		if replace {
-			t.Hosts, t.Rules = hosts, rules
+		if replace || s.isClustered() {
+			old := t.Clone()
+			t.Hosts, t.Rules = slices.Clone(hosts), slices.Clone(rules)
+			if s.isClustered() {
+				keepPublished(t, old)
+			}
 			return t.Validate()
 		}
 		for _, h := range hosts {
@@ -340,6 +345,24 @@ func (s *settings) durableRules() (rules []route.Durable, err error) {
 		rules = append(rules, route.Durable{From: d.From, To: d.To, Mode: mode, Dir: dir})
 	}
 	return rules, nil
+}
+
+// keepPublished takes over the rules of a table that came from the cluster, until its member
+// has newer ones: what is configured goes before.
+func keepPublished(t, old *route.Table) {
+	own := map[addr.Prefix]bool{}
+	for _, r := range t.Rules {
+		own[r.Prefix] = true
+	}
+	for _, r := range old.Rules {
+		if !r.Published || own[r.Prefix] {
+			continue
+		}
+		if h, ok := old.Host(r.Host); ok && !slices.ContainsFunc(t.Hosts, func(have route.Host) bool { return have.Name == h.Name }) {
+			t.Hosts = append(t.Hosts, h)
+		}
+		t.Rules = append(t.Rules, r)
+	}
 }
 
 // addHost adds h, or gives the host of that name its address.

@@ -94,6 +94,9 @@ func newCommand(out, errOut io.Writer) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if s.Cluster.Mode == config.Managed {
+			return fmt.Errorf("cluster: %w", errManaged)
+		}
 		if check {
 			if _, err := s.routes(); err != nil {
 				return err

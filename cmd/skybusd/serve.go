@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -37,13 +38,17 @@ type server struct {
 	s  *settings
 	id atomic.Pointer[certs.Identity]
 	d  *relay.Daemon
+	c  atomic.Pointer[engine]
+	p  atomic.Pointer[part]
 	l  *slog.Logger
 	n  *notify.Notifier
+
+	began time.Time
 }
 
 // serve runs the daemon until ctx ends or somebody asks it to.
 func serve(ctx context.Context, f *flags, s *settings, errOut io.Writer) error {
-	v := &server{f: f, s: s, l: newLogger(s.Log, errOut), n: notify.FromEnv()}
+	v := &server{f: f, s: s, l: newLogger(s.Log, errOut), n: notify.FromEnv(), began: time.Now()}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -60,8 +65,18 @@ func serve(ctx context.Context, f *flags, s *settings, errOut io.Writer) error {
 	if err := v.start(dom); err != nil {
 		return err
 	}
+	if s.isClustered() {
+		p, err := takePart(v, dom.Table())
+		if err != nil {
+			v.d.Close()
+			return err
+		}
+		v.p.Store(p)
+	} else {
+		v.c.Store(serveEngine(s.Cluster.Mode, dom.Table(), v.l))
+	}
 	v.l.Info("skybusd is ready", "host", s.Host, "domain", s.Domain, "relay_key", s.RelayKey, "listen", fmt.Sprint(v.d.Addr()),
-		"tls", !s.Insecure, "pid", os.Getpid(), "configuration", s.from())
+		"tls", !s.Insecure, "cluster", s.Cluster.Mode, "pid", os.Getpid(), "configuration", s.from())
 	_ = v.n.Ready()
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
@@ -82,6 +97,8 @@ func serve(ctx context.Context, f *flags, s *settings, errOut io.Writer) error {
 
 func (v *server) end(why string) error {
 	_ = v.n.Stopping()
+	v.c.Swap(nil).close() // before another daemon can take its place
+	v.p.Swap(nil).end()
 	v.d.Close()
 	v.l.Info("skybusd has ended", "why", why)
 	return nil
@@ -92,7 +109,7 @@ func (v *server) start(dom *skybus.Domain) error {
 	s := v.s
 	c := relay.Config{
 		Table: dom.Table(), Root: s.Root, Host: s.Host, Listen: s.Listen, RelayKey: s.RelayKey, Connections: s.connections(), Logger: v.l,
-		Prepare: s.putRoutes,
+		Prepare: s.putRoutes, Control: v.control,
 		Limits: relay.Limits{
 			InFlight: uint64(s.Limits.InFlight), Frame: s.Limits.Frame, Accepted: s.Limits.Connections, Handshake: s.Limits.HandshakeTimeout,
 			MaxRecord: s.Limits.Record, NewLanes: s.Limits.NewLanesPerSecond,
@@ -187,7 +204,7 @@ func (v *server) reload() {
 		err = v.check(s)
 	}
 	if err == nil {
-		err = s.putRoutes()
+		err = v.put(s)
 	}
 	if err != nil {
 		v.l.Error("the configuration was not loaded: the last one stays in force", "error", err.Error())
@@ -199,6 +216,19 @@ func (v *server) reload() {
 	v.l.Info("the configuration was loaded", "from", s.from())
 	_ = v.n.Status("")
 	_ = v.n.Ready()
+}
+
+// put puts the routes of s in force.
+func (v *server) put(s *settings) error {
+	p := v.p.Load()
+	if p == nil {
+		return s.putRoutes()
+	}
+	m, err := s.memberSettings()
+	if err == nil {
+		err = p.member.Reload(m)
+	}
+	return err
 }
 
 // connections is how many lead to each host, where that is not one.
@@ -220,6 +250,7 @@ func (s *settings) differences(to *settings) (names []string) {
 	}{
 		{"domain", s.Domain == to.Domain}, {"root", s.Root == to.Root}, {"relay_key", s.RelayKey == to.RelayKey}, {"host", s.Host == to.Host},
 		{"listen", s.Listen == to.Listen}, {"insecure", s.Insecure == to.Insecure}, {"limits", s.Limits == to.Limits},
+		{"cluster", reflect.DeepEqual(fixed(s.Cluster), fixed(to.Cluster))},
 		{"peers.connections", maps.Equal(s.connections(), to.connections())},
 	} {
 		if !d.same {
@@ -227,6 +258,12 @@ func (s *settings) differences(to *settings) (names []string) {
 		}
 	}
 	return names
+}
+
+// fixed is what a running daemon cannot change of how it takes part in a cluster.
+func fixed(c config.Cluster) config.Cluster {
+	c.Policy = nil
+	return c
 }
 
 func newLogger(l config.Log, w io.Writer) *slog.Logger {

@@ -115,7 +115,7 @@ func (s *show) judge(sum *Summary) error {
 	}
 	*sum = Summary{
 		ConsumerKills: s.kills[consumer], ProducerKills: s.kills[producer], Seconds: s.elapsed().Seconds(),
-		P50: int64(seen.delays.quantile(0.5)), P99: int64(seen.delays.quantile(0.99)),
+		P50: int64(seen.delays.quantile(0.5)), P99: int64(seen.delays.quantile(0.99)), Services: s.shown,
 	}
 	if sum.Audit, err = s.audit(sent.accepted); err != nil {
 		return err
@@ -125,9 +125,10 @@ func (s *show) judge(sum *Summary) error {
 		sum.fail("the bus counts " + messages(n) + ", the producer " + messages(sent.accepted))
 	}
 	sum.Pass = len(sum.Broken) == 0
+	sum.addServices(s.shown)
 	s.table(&sum.Audit, sum.P50, sum.P99,
 		figure{"consumer killed with -9", uint64(sum.ConsumerKills)}, figure{"producer killed with -9", uint64(sum.ProducerKills)})
-	s.verdict(&sum.Verdict, fmt.Sprintf("%d kills in mid-stream", sum.ConsumerKills+sum.ProducerKills))
+	s.verdict(&sum.Verdict, fmt.Sprintf(nothing+"%d kills in mid-stream", sum.ConsumerKills+sum.ProducerKills))
 	return nil
 }
 

@@ -20,14 +20,15 @@ const settling = 100 * time.Millisecond
 // A HostsSummary is what came out of the part between two hosts.
 type HostsSummary struct {
 	Audit
-	Flagged     uint64  `json:"flagged"` // came flagged as redelivered, seen before or not
-	LinkCuts    int     `json:"link_cuts"`
-	DaemonKills int     `json:"daemon_kills"`
-	MostWaiting uint64  `json:"most_waiting"` // messages in the sender's lane at the end of a fault
-	Longest     int64   `json:"longest_outage_ns"`
-	Seconds     float64 `json:"seconds"`
-	P50         int64   `json:"p50_ns"` // from before Send to the consumer's handler, two daemons between them
-	P99         int64   `json:"p99_ns"` // with what waited for the link
+	Flagged     uint64           `json:"flagged"` // came flagged as redelivered, seen before or not
+	LinkCuts    int              `json:"link_cuts"`
+	DaemonKills int              `json:"daemon_kills"`
+	MostWaiting uint64           `json:"most_waiting"` // messages in the sender's lane at the end of a fault
+	Longest     int64            `json:"longest_outage_ns"`
+	Seconds     float64          `json:"seconds"`
+	P50         int64            `json:"p50_ns"`             // from before Send to the consumer's handler, two daemons between them
+	P99         int64            `json:"p99_ns"`             // with what waited for the link
+	Services    *ServicesSummary `json:"services,omitempty"` // nil if messages had gone wrong
 	Verdict
 }
 
@@ -76,6 +77,7 @@ func (x *crossing) play(sum *HostsSummary) error {
 		func() error { return x.until(max(x.part(1), x.elapsed()+x.part(0.1))) },
 		func() error { return x.drain(x.left) },
 		func() error { return x.judge(sum) },
+		func() error { return x.services(&sum.Verdict, &sum.Services, x.near.domain, x.far) },
 	)
 	if err != nil {
 		return err
@@ -256,7 +258,7 @@ func (x *crossing) judge(sum *HostsSummary) error {
 	*sum = HostsSummary{
 		Flagged: seen.flagged, LinkCuts: x.cuts, DaemonKills: x.kills[nearDaemon] + x.kills[farDaemon], MostWaiting: x.most,
 		Longest: int64(x.longest), Seconds: x.elapsed().Seconds(),
-		P50: int64(seen.delays.quantile(0.5)), P99: int64(seen.delays.quantile(0.99)),
+		P50: int64(seen.delays.quantile(0.5)), P99: int64(seen.delays.quantile(0.99)), Services: x.shown,
 	}
 	if sum.Audit, err = x.audit(sent.accepted); err != nil {
 		return err
@@ -268,6 +270,7 @@ func (x *crossing) judge(sum *HostsSummary) error {
 		}
 	}
 	sum.Pass = len(sum.Broken) == 0
+	sum.addServices(x.shown)
 	x.report(sum)
 	return nil
 }
@@ -276,7 +279,7 @@ func (x *crossing) report(sum *HostsSummary) {
 	x.table(&sum.Audit, sum.P50, sum.P99,
 		figure{"flagged as redelivered", sum.Flagged}, figure{"link cut", uint64(sum.LinkCuts)}, figure{"skybusd killed with -9", uint64(sum.DaemonKills)},
 		figure{"most waiting for the link", sum.MostWaiting})
-	x.verdict(&sum.Verdict, fmt.Sprintf("the link cut and %d daemons killed in mid-stream", sum.DaemonKills))
+	x.verdict(&sum.Verdict, fmt.Sprintf(nothing+"the link cut and %d daemons killed in mid-stream", sum.DaemonKills))
 }
 
 // next says what can be tried on the domains.

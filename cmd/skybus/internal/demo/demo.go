@@ -51,11 +51,12 @@ func (v *Verdict) fail(why ...string) { v.Pass, v.Broken = false, append(v.Broke
 // that goes from one to another. The verdict is on both.
 type Summary struct {
 	Audit
-	ConsumerKills int     `json:"consumer_kills"`
-	ProducerKills int     `json:"producer_kills"`
-	Seconds       float64 `json:"seconds"`
-	P50           int64   `json:"p50_ns"` // from before Send to the consumer's handler
-	P99           int64   `json:"p99_ns"` // with what waited for a consumer that was down
+	ConsumerKills int              `json:"consumer_kills"`
+	ProducerKills int              `json:"producer_kills"`
+	Seconds       float64          `json:"seconds"`
+	P50           int64            `json:"p50_ns"`             // from before Send to the consumer's handler
+	P99           int64            `json:"p99_ns"`             // with what waited for a consumer that was down
+	Services      *ServicesSummary `json:"services,omitempty"` // nil where TwoHosts has them, or messages had gone wrong
 	Verdict
 	TwoHosts *HostsSummary `json:"two_hosts,omitempty"` // nil where it was not shown
 	Skipped  string        `json:"skipped,omitempty"`   // why not, if it was not for Options.Hosts
@@ -159,6 +160,9 @@ func (s *show) play(sum *Summary) error {
 		func() error { return s.drain(s.waiting) },
 		func() error { return s.judge(sum) },
 	)
+	if err == nil && s.final {
+		err = s.services(&sum.Verdict, &sum.Services, s.place.domain, nil)
+	}
 	if err != nil {
 		return err
 	}

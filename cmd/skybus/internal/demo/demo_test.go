@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/skybus-io/skybus"
+	"github.com/skybus-io/skybus/actor"
 	"github.com/skybus-io/skybus/internal/testutil"
 )
 
@@ -30,10 +31,10 @@ func TestMain(m *testing.M) {
 	os.Exit(runTests(m))
 }
 
-// faults are what a broken bus would do to message 1000, by the argument that
+// faults are what a broken bus would do to message 1000, or to order 10, by the argument that
 // the parts are started with.
-var faults = map[string]func(handler) handler{
-	"part": func(h handler) handler { return h },
+var faults = map[string]between{
+	"part": {},
 	"part-lost": at1000(func(handler, skybus.Message) error {
 		return nil
 	}),
@@ -47,17 +48,47 @@ var faults = map[string]func(handler) handler{
 	"part-dying": at1000(func(handler, skybus.Message) error {
 		return errors.New("tired")
 	}),
+	"part-forgets": {shop: func(h actor.Handler) actor.Handler {
+		return at10{h, func(*actor.Context, *actor.Message) error { return nil }}
+	}},
+	"part-hurries": {shop: func(h actor.Handler) actor.Handler {
+		return at10{h, func(c *actor.Context, m *actor.Message) error {
+			eleven := *m
+			eleven.Value = &order{Number: 11}
+			return errors.Join(h.Handle(c, &eleven), h.Handle(c, m))
+		}}
+	}},
+	"part-closed": {shop: func(actor.Handler) actor.Handler {
+		return actor.Func(func(*actor.Context, *actor.Message) error {
+			fmt.Fprintln(os.Stderr, "bankrupt")
+			os.Exit(3)
+			return nil
+		})()
+	}},
 }
 
-func at1000(do func(h handler, m skybus.Message) error) func(handler) handler {
-	return func(h handler) handler {
+// at10 does something else with order 10.
+type at10 struct {
+	actor.Handler
+	do func(c *actor.Context, m *actor.Message) error
+}
+
+func (h at10) Handle(c *actor.Context, m *actor.Message) error {
+	if o, ok := m.Value.(*order); ok && o.Number == 10 {
+		return h.do(c, m)
+	}
+	return h.Handler.Handle(c, m)
+}
+
+func at1000(do func(h handler, m skybus.Message) error) between {
+	return between{consumer: func(h handler) handler {
 		return func(m skybus.Message) error {
 			if m.Seq == 1000 {
 				return do(h, m)
 			}
 			return h(m)
 		}
-	}
+	}}
 }
 
 // play runs a short demonstration and returns what it printed.
@@ -150,7 +181,7 @@ func TestKeptDemonstrationGoesOnUntilInterrupted(t *testing.T) {
 	out := &onLine{text: "it goes on", do: func() { time.AfterFunc(200*time.Millisecond, cancel) }}
 	o := Options{Root: testutil.Dir(t), Duration: 1500 * time.Millisecond, Rate: 20_000, Hosts: 1, Keep: true, Out: out, Part: []string{"part"}}
 	sum, err := Run(ctx, o)
-	if err != nil || !sum.Pass || strings.Count(out.String(), "PASS") != 2 {
+	if err != nil || !sum.Pass || strings.Count(out.String(), "PASS") != 3 {
 		t.Errorf("%+v, %v\n%s", sum, err, out)
 	}
 	if left, err := os.ReadDir(o.Root); err != nil || len(left) != 0 {

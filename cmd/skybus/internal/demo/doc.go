@@ -7,7 +7,9 @@
 // On one host the two processes are killed and restarted. Between two hosts, which
 // are two folders of this machine, the messages are carried by two relay daemons
 // over mutual TLS through a cable that is cut; then the daemons are killed and
-// restarted. Processes are ended by their number, and end with this one.
+// restarted. The last part, be it the one or the other, ends with services: a
+// customer in this process calls shops in others, one of which is killed.
+// Processes are ended by their number, and end with this one.
 //
 // No message is excused by the death of its witness. Producer and consumer keep
 // ledgers in mapped files, which stay when a process is killed:

@@ -43,6 +43,7 @@ type host struct {
 	name   string
 	role   string    // of its daemon
 	addr   addr.Addr // that lives there
+	nodes  string    // addresses of services that do, too, as a route has them
 	root   string
 	domain *skybus.Domain
 }
@@ -69,8 +70,8 @@ type pair struct {
 // newPair makes two hosts in a folder of their own below root.
 func newPair(root string, key int, program string) (p *pair, err error) {
 	p = &pair{program: program, hosts: [2]*host{
-		{name: near, role: nearDaemon, addr: producerAddr},
-		{name: far, role: farDaemon, addr: consumerAddr},
+		{name: near, role: nearDaemon, addr: producerAddr, nodes: "0.0.1.*"},
+		{name: far, role: farDaemon, addr: consumerAddr, nodes: "0.0.2.*"},
 	}}
 	p.key, err = claimKey(key, func(key int) error {
 		p.folder = filepath.Join(root, fmt.Sprintf("skybus-demo-hosts-%d", key))
@@ -135,6 +136,7 @@ func (p *pair) arguments(i int) []string {
 	return []string{
 		"--root", own.root, "-k", strconv.Itoa(p.key), "--relay-key", strconv.Itoa(p.key), "--host", own.name, "--listen", loopback,
 		"--peer", other.name + "=" + p.cable.address(1-i), "--route", other.addr.String() + "=" + other.name,
+		"--route", other.nodes + "=" + other.name,
 		"--ca", filepath.Join(p.certs, certs.CAFile), "--cert", cert, "--key-file", key,
 	}
 }

@@ -134,8 +134,8 @@ func TestPromisesHoldBetweenHosts(t *testing.T) {
 			t.Errorf("the output does not have %q:\n%s", want, out)
 		}
 	}
-	if strings.Count(out, "PASS: ") != 2 || strings.Contains(out, "skybus tail") {
-		t.Errorf("want two verdicts, and the last part's commands:\n%s", out)
+	if strings.Count(out, "PASS: ") != 3 || strings.Contains(out, "skybus tail") {
+		t.Errorf("want three verdicts, and the last part's commands:\n%s", out)
 	}
 	pidsAreGone(t, out)
 }
@@ -192,7 +192,7 @@ func TestKeptCrossingGoesOnUntilInterrupted(t *testing.T) {
 	defer cancel()
 	out := &onLine{text: "it goes on", do: func() { time.AfterFunc(200*time.Millisecond, cancel) }}
 	sum, text, err := cross(t, ctx, Options{Rate: 10_000, Keep: true, Out: out, Daemon: theDaemon(t)})
-	if err != nil || !sum.Pass || strings.Count(text, "PASS") != 2 || !strings.Contains(text, "stopped") {
+	if err != nil || !sum.Pass || strings.Count(text, "PASS") != 3 || !strings.Contains(text, "stopped") {
 		t.Errorf("%+v, %v\n%s", sum, err, text)
 	}
 }

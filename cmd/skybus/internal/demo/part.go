@@ -10,18 +10,23 @@ import (
 	"time"
 
 	"github.com/skybus-io/skybus"
+	"github.com/skybus-io/skybus/actor"
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/cmd/skybus/internal/child"
 )
 
-// The processes. The relay daemons are there in the part between two hosts only.
+// The processes. The relay daemons are there in the part between two hosts only, the shops
+// while services are shown.
 const (
 	producer   = "producer"
 	consumer   = "consumer"
 	nearDaemon = "skybusd of " + near
 	farDaemon  = "skybusd of " + far
+	nearShop   = "shop"
+	farShop    = "shop of " + far
 )
 
+// roles are those that are there all the time.
 var roles = []string{producer, consumer, nearDaemon, farDaemon}
 
 // The addresses of the two that exchange messages.
@@ -47,10 +52,29 @@ func (s *spec) seenPath() string { return filepath.Join(s.Ledgers, "seen") }
 type handler func(m skybus.Message) error
 
 // Part is what the processes do that Run starts.
-func Part() error { return part(func(h handler) handler { return h }) }
+func Part() error { return part(between{}) }
 
-// part lets tests put something between the bus and the consumer.
-func part(between func(handler) handler) error {
+// between lets tests put something between the bus and who receives; nil is nothing.
+type between struct {
+	consumer func(handler) handler
+	shop     func(actor.Handler) actor.Handler
+}
+
+func (b between) ofConsumer(h handler) handler {
+	if b.consumer == nil {
+		return h
+	}
+	return b.consumer(h)
+}
+
+func (b between) ofShop(h actor.Handler) actor.Handler {
+	if b.shop == nil {
+		return h
+	}
+	return b.shop(h)
+}
+
+func part(b between) error {
 	var s spec
 	ctx, err := child.Begin(&s)
 	if err != nil {
@@ -65,7 +89,11 @@ func part(between func(handler) handler) error {
 	case producer:
 		err = s.produce(ctx, d)
 	case consumer:
-		err = s.consume(ctx, d, between)
+		err = s.consume(ctx, d, b.ofConsumer)
+	case nearShop:
+		err = trade(ctx, d, shopAddr, b.ofShop)
+	case farShop:
+		err = trade(ctx, d, farShopAddr, b.ofShop)
 	default:
 		err = fmt.Errorf("role %q", s.Role)
 	}

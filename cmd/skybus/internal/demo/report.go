@@ -64,6 +64,9 @@ func (s *stage) down() string {
 	return ""
 }
 
+// nothing begins what was promised of the messages.
+const nothing = "nothing lost, nothing duplicated, nothing torn, all in order, with "
+
 // A figure is a line of a summary.
 type figure struct {
 	what string
@@ -84,10 +87,10 @@ func (s *stage) table(a *Audit, p50, p99 int64, further ...figure) {
 	s.printf("%-30s %12s\n\n", "latency, 99% (with waiting)", short(time.Duration(p99)))
 }
 
-// verdict writes it; with says what the promises were kept with.
-func (s *stage) verdict(v *Verdict, with string) {
+// verdict writes it; kept says what the promises were, and what they were kept with.
+func (s *stage) verdict(v *Verdict, kept string) {
 	if v.Pass {
-		s.printf("PASS: nothing lost, nothing duplicated, nothing torn, all in order, with %s\n\n", with)
+		s.printf("PASS: %s\n\n", kept)
 	} else {
 		s.printf("FAIL: %s\n\n", strings.Join(v.Broken, "; "))
 	}

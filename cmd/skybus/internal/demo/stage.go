@@ -33,6 +33,7 @@ type stage struct {
 	tick  time.Duration // between two lines of progress
 	cut   bool          // the link between two hosts is
 	last  progress
+	shown *ServicesSummary // nil before
 }
 
 func newStage(ctx context.Context, o *Options, l *ledgers, key int) *stage {
@@ -90,6 +91,10 @@ func (s *stage) sleep(d time.Duration) error {
 		return s.died(nearDaemon)
 	case <-s.done(farDaemon):
 		return s.died(farDaemon)
+	case <-s.done(nearShop):
+		return s.died(nearShop)
+	case <-s.done(farShop):
+		return s.died(farShop)
 	case <-timer.C:
 		return nil
 	}
@@ -125,7 +130,7 @@ func (s *stage) wait(limit time.Duration, what string, so func() (bool, error)) 
 	}
 }
 
-// raise starts a producer or a consumer.
+// raise starts a part.
 func (s *stage) raise(role string, rate int) error {
 	p, err := child.Start(s.o.Part, spec{Role: role, Root: s.roots[role], Key: s.key, Ledgers: s.dir, Rate: rate})
 	if err != nil {

@@ -53,6 +53,8 @@ type Config struct {
 	// Durable are the lanes whose messages are to outlive the host, no two of
 	// one pair of prefixes.
 	Durable []Durable
+	// Cluster says where global names, and what hosts know of each other, are kept.
+	Cluster Cluster
 	// User and Group are whom the daemon becomes, names or numbers; empty
 	// means that it stays what it is.
 	User, Group string
@@ -167,7 +169,8 @@ func defaults() *Config {
 			Record:            16 << 20,
 			NewLanesPerSecond: 1000,
 		},
-		Log: Log{Format: Text, Level: slog.LevelInfo},
+		Cluster: Cluster{Mode: Local},
+		Log:     Log{Format: Text, Level: slog.LevelInfo},
 	}
 }
 

@@ -51,6 +51,7 @@ func wantExample(t testing.TB) *Config {
 			Record: 16 << 20, NewLanesPerSecond: 1000,
 		},
 		Durable: []Durable{{From: all, To: p("0.0.3.9"), Mode: Sync, Dir: "/var/lib/skybus/durable"}},
+		Cluster: Cluster{Mode: Local},
 		Log:     Log{Format: Text, Level: slog.LevelInfo},
 	}
 }
@@ -70,8 +71,8 @@ func TestExampleIsRead(t *testing.T) {
 func TestExampleShowsTheDefaults(t *testing.T) {
 	got := read(t, minimal)
 	want := wantExample(t)
-	if got.Limits != want.Limits || got.Log != want.Log || got.Template != want.Template {
-		t.Errorf("got %+v, %+v, %v", got.Limits, got.Log, got.Template)
+	if got.Limits != want.Limits || got.Cluster.Mode != want.Cluster.Mode || got.Log != want.Log || got.Template != want.Template {
+		t.Errorf("got %+v, %+v, %+v, %v", got.Limits, got.Cluster, got.Log, got.Template)
 	}
 }
 
@@ -79,6 +80,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 func TestExampleNamesEveryKey(t *testing.T) {
 	for _, file := range []string{
 		"x: 1", "peers: [{x: 1}]", "routes: [{x: 1}]", "tls: {x: 1}", "limits: {x: 1}", "durable: [{x: 1}]", "log: {x: 1}",
+		"cluster: {x: 1}", "cluster: {tls: {x: 1}}", "cluster: {engine: {x: 1}}", "cluster: {policy: [{x: 1}]}",
 	} {
 		_, err := Read("f", []byte(file))
 		if err == nil {
@@ -110,6 +112,30 @@ func TestExampleHasTheOtherWaysToSayIt(t *testing.T) {
 	got := read(t, text)
 	if got.RoutesFile != "trelaymgr.xml" || !got.Insecure || got.User != "skybus" || got.Group != "skybus" || got.Routes != nil {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// TestExampleHasTheOtherClusters turns each of the other two ways to have a cluster on.
+func TestExampleHasTheOtherClusters(t *testing.T) {
+	blocks := strings.Split(Example(), "\n# cluster:\n")
+	if len(blocks) != 3 {
+		t.Fatalf("%d commented out, want 2", len(blocks)-1)
+	}
+	for _, block := range blocks[1:] {
+		text := "cluster:\n"
+		for line := range strings.SplitSeq(block, "\n") {
+			line, ok := strings.CutPrefix(line, "#   ")
+			if !ok {
+				break
+			}
+			if !strings.HasPrefix(line, "# insecure") { // or tls
+				text += "  " + line + "\n"
+			}
+		}
+		c := read(t, minimal+text).Cluster
+		if c.State != DefaultState || c.Mode == Etcd && (c.Name != DefaultClusterName || len(c.Policy) != 2 || len(c.Endpoints) != 3) || c.Mode == Managed && c.Engine.Size != 3 {
+			t.Errorf("got %+v of\n%s", c, text)
+		}
 	}
 }
 

@@ -94,6 +94,7 @@ func write(c *Config) string {
 		}
 	}
 	line("log: {format: %s, level: %s}", c.Log.Format, strings.ToLower(c.Log.Level.String()))
+	writeCluster(c, line)
 	optional("group", c.Group)
 	optional("user", c.User)
 	for i, d := range c.Durable {
@@ -123,6 +124,81 @@ func write(c *Config) string {
 	optional("root", c.Root)
 	line("domain: %#x", c.Domain)
 	return b.String()
+}
+
+func writeCluster(c *Config, line func(string, ...any)) {
+	k := &c.Cluster
+	list := func(texts []string) string {
+		all := make([]string, len(texts))
+		for i, s := range texts {
+			all[i] = quoted(s)
+		}
+		return "[" + strings.Join(all, ", ") + "]"
+	}
+	optional := func(key, s string) {
+		if s != "" {
+			line("  %s: %s", key, quoted(s))
+		}
+	}
+	line("cluster:")
+	line("  mode: %s", k.Mode)
+	optional("name", k.Name)
+	optional("user", k.User)
+	optional("password_file", k.PasswordFile)
+	optional("state", k.State)
+	if k.Endpoints != nil {
+		line("  endpoints: %s", list(k.Endpoints))
+	}
+	if k.Links != nil {
+		line("  links: %s", list(k.Links))
+	}
+	if k.Insecure {
+		line("  insecure: true")
+	}
+	if k.TLS.CA != "" {
+		line("  tls:")
+		for _, f := range []struct{ key, file string }{{"ca", k.TLS.CA}, {"cert", k.TLS.Cert}, {"key", k.TLS.Key}} {
+			if f.file != "" {
+				line("    %s: %s", f.key, quoted(f.file))
+			}
+		}
+	}
+	if e := k.Engine; e.Size != 0 {
+		line("  engine:")
+		line("    size: %d", e.Size)
+		for _, f := range []struct{ key, text string }{{"client", e.Client}, {"peer", e.Peer}, {"binary", e.Binary}} {
+			if f.text != "" {
+				line("    %s: %s", f.key, quoted(f.text))
+			}
+		}
+	}
+	if k.Policy == nil {
+		return
+	}
+	line("  policy: [")
+	for _, p := range k.Policy {
+		text := "{hosts: " + list(p.Hosts)
+		var prefixes []string
+		for _, f := range p.Prefixes {
+			prefixes = append(prefixes, c.Template.FormatPrefix(f))
+		}
+		if prefixes != nil {
+			text += ", prefixes: " + list(prefixes)
+		}
+		if p.Names != nil {
+			text += ", names: " + list(p.Names)
+		}
+		for _, n := range []struct {
+			key string
+			n   int
+		}{{"max_routes", p.MaxRoutes}, {"max_names", p.MaxNames}, {"max_groups", p.MaxGroups}} {
+			if n.n != 0 {
+				text += fmt.Sprintf(", %s: %d", n.key, n.n)
+			}
+		}
+		line("    %s},", text)
+	}
+	line("  ]")
 }
 
 func writeLists(c *Config, line func(string, ...any)) {
@@ -173,6 +249,7 @@ func invented(t *testing.T, rng *rand.Rand) *Config {
 		HandshakeTimeout: 10*time.Millisecond + time.Duration(rng.Int64N(int64(9*time.Minute))),
 		Record:           1024 + rng.IntN(255<<20), NewLanesPerSecond: 1 + rng.IntN(1_000_000),
 	}
+	c.Cluster = inventedCluster(t, rng, c.Template)
 	hosts := []string{"self"}
 	for i := range rng.IntN(4) {
 		p := Peer{Name: fmt.Sprintf("p%d", i), Address: fmt.Sprintf("h%d:%d", i, 1+rng.IntN(65535)), Connections: 1 + rng.IntN(16)}
@@ -190,6 +267,27 @@ func invented(t *testing.T, rng *rand.Rand) *Config {
 	if rng.IntN(2) == 0 {
 		c.Durable = []Durable{{From: inventedPrefix(t, rng, c.Template), To: inventedPrefix(t, rng, c.Template), Mode: Async, Dir: "/d"}}
 		c.User, c.Group, c.Root = "1000", "games", "/root dir"
+	}
+	return c
+}
+
+func inventedCluster(t *testing.T, rng *rand.Rand, tmpl addr.Template) Cluster {
+	t.Helper()
+	c := Cluster{Mode: []string{Local, None, Etcd, Managed}[rng.IntN(4)]}
+	if c.Mode == Local || c.Mode == None {
+		return c
+	}
+	c.Name, c.State, c.Links = "Games_1", "/state", []string{"east:7100", "[::1]:7100"}
+	c.Policy = []Permit{{Hosts: []string{"zone-*", "a?"}, Prefixes: []addr.Prefix{inventedPrefix(t, rng, tmpl)}, MaxRoutes: 7}, {Hosts: []string{"*"}, Names: []string{"[a-z]*"}}}
+	if c.Mode == Managed {
+		c.Engine = Engine{Size: 1 + 2*rng.IntN(3), Client: "e:1", Peer: "e:2", Binary: "/usr/bin/etcd"}
+		return c
+	}
+	c.Endpoints = []string{"e1:2379", "e2:2379"}
+	if c.Insecure = rng.IntN(2) == 0; c.Insecure {
+		c.User, c.PasswordFile = "me", "/secret"
+	} else {
+		c.TLS.CA = "/ca.pem"
 	}
 	return c
 }

@@ -135,6 +135,7 @@ func (r *reader) top(v value) {
 		{"insecure", "", r.insecure},
 		{"limits", "", r.limits},
 		{"durable", "", r.durable},
+		{"cluster", "", r.cluster},
 		{"user", "", set(&c.User, value.account)},
 		{"group", "", set(&c.Group, value.account)},
 		{"log", "", r.log},
