@@ -72,7 +72,7 @@ func TestQuickRun(t *testing.T) {
 	out := t.TempDir()
 	doc := filepath.Join(out, "bench-page.txt")
 	var screen bytes.Buffer
-	code, err := bench(t.Context(), []string{"-quick", "-case", "^rtt-seldom", "-skybus", fakeSkybus(t), "-out", out, "-doc", doc}, &screen)
+	code, err := bench(t.Context(), []string{"-rounds", "1", "-duration", "500ms", "-patience", "0s", "-case", "^rtt-seldom", "-skybus", fakeSkybus(t), "-out", out, "-doc", doc}, &screen)
 	if code != allGood || err != nil {
 		t.Fatalf("code %d, error %v\n%s", code, err, screen.String())
 	}
@@ -109,6 +109,67 @@ func TestQuickRunOfTheRelay(t *testing.T) {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}
+	}
+}
+
+func TestQuickRunOfTheServices(t *testing.T) {
+	out := t.TempDir()
+	var screen bytes.Buffer
+	code, err := bench(t.Context(), []string{"-quick", "-case", "^(ask|flood)-", "-skybus", "none", "-out", out}, &screen)
+	if code != allGood || err != nil {
+		t.Fatalf("code %d, error %v\n%s", code, err, screen.String())
+	}
+	found := records(t, filepath.Join(out, "actor.jsonl"))
+	for _, want := range []string{"ask-time goroutines", "ask-allocs goroutines-fresh", "ask-time protoactor", "flood-slowdown protoactor"} {
+		if found[want] <= 0 {
+			t.Errorf("no %s in the records: %v", want, found)
+		}
+	}
+	if !strings.Contains(screen.String(), "skybus was not measured") {
+		t.Errorf("the figures do not say that ours is missing:\n%s", screen.String())
+	}
+}
+
+func TestQuickRunOfTheNodes(t *testing.T) {
+	out := t.TempDir()
+	var screen bytes.Buffer
+	args := []string{"-quick", "-case", "^(call-spin|struct|stub)-", "-skybus", fakeSkybus(t), "-out", out}
+	code, err := bench(t.Context(), args, &screen)
+	if code != allGood || err != nil {
+		t.Fatalf("code %d, error %v\n%s", code, err, screen.String())
+	}
+	found := records(t, filepath.Join(out, "node.jsonl"))
+	if found["call-spin-p50 lane"] != 900 {
+		t.Errorf("the lane is not the binary's: %v", found)
+	}
+	for _, want := range []string{"call-spin-p50 skybus", "struct skybus", "stub-time skybus", "stub-time skybus-handle"} {
+		if found[want] <= 0 {
+			t.Errorf("no %s in the records: %v", want, found)
+		}
+	}
+}
+
+func TestQuickRunOfTheGate(t *testing.T) {
+	if _, err := exec.LookPath("g++"); err != nil {
+		t.Skip("no g++ to build the load")
+	}
+	out := t.TempDir()
+	var screen bytes.Buffer
+	args := []string{"-quick", "-case", "^(path|accept|exhausted)-", "-skybus", fakeSkybus(t), "-out", out}
+	code, err := bench(t.Context(), args, &screen)
+	if code != allGood || err != nil {
+		t.Fatalf("code %d, error %v\n%s", code, err, screen.String())
+	}
+	found := records(t, filepath.Join(out, "gate.jsonl"))
+	for _, want := range []string{
+		"path-p50 skybus-room", "path-p50 skybus", "path-p50 skybus-client", "path-cpu epoll", "accept skybus", "accept go-epoll", "exhausted-p50 skybus",
+	} {
+		if found[want] <= 0 {
+			t.Errorf("no %s in the records: %v", want, found)
+		}
+	}
+	if found["exhausted-unserved skybus"] != 0 {
+		t.Errorf("the gate has not served everybody again: %v", found)
 	}
 }
 

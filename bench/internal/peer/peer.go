@@ -13,6 +13,7 @@ package peer
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"flag"
@@ -21,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/pprof"
 	"syscall"
 	"time"
 	"unsafe"
@@ -38,19 +40,27 @@ type Options struct {
 	Batch    int
 	Pin      [2]int // where the first and the second process are pinned; -1: nowhere
 	Rate     int    // round trips a second; 0: as fast as it goes
+	Flight   int    // callers at once, where calls are counted
 	Dir      string // where files and sockets of this run live
 	Child    bool   // this is the second process
 	Role     string // of a process that is neither: see StartRole
 	JSON     bool
+	Profile  string // see profile
 
 	// TLS goes into the result line: "off", or the version of the protocol. Empty where no network is used.
 	TLS string
+
+	// OnTop goes into the result line: what a call takes beyond a bare one, in ns.
+	OnTop float64
 
 	started time.Time
 }
 
 // Parse reads the flags in args and starts the clock that bounds the whole process.
-func Parse(args []string) *Options {
+func Parse(args []string) *Options { return ParseSlow(args, 0) }
+
+// ParseSlow is Parse for a program that takes so much longer until it can measure.
+func ParseSlow(args []string, startUp time.Duration) *Options {
 	o := &Options{started: time.Now(), Pin: [2]int{-1, -1}}
 	f := flag.NewFlagSet("peer", flag.ExitOnError)
 	f.IntVar(&o.Size, "size", 64, "payload `bytes`")
@@ -64,19 +74,42 @@ func Parse(args []string) *Options {
 		return err
 	})
 	f.IntVar(&o.Rate, "rate", 0, "round trips a second")
+	f.IntVar(&o.Flight, "flight", 1, "calls that are under way at `once`")
 	f.StringVar(&o.Dir, "dir", "/dev/shm", "directory for files and sockets")
 	f.BoolVar(&o.Child, "child", false, "be the second process")
 	f.StringVar(&o.Role, "role", "", "be this one of more than two processes")
 	f.BoolVar(&o.JSON, "json", true, "print JSON")
+	f.StringVar(&o.Profile, "cpuprofile", "", "write profiles of the processes to `FILE`.first and FILE.second, or .ROLE")
 	_ = f.Parse(args) // ExitOnError
 	if o.Size < 8 {
 		Die("--size must be at least 8")
 	}
+	if o.Flight < 1 {
+		Die("--flight must be at least 1")
+	}
 	if o.Warmup == 0 {
 		o.Warmup = o.Duration / 5
 	}
-	time.AfterFunc(o.Duration+o.Warmup+20*time.Second, func() { Die("still running 20 s past the end") })
+	time.AfterFunc(o.Duration+o.Warmup+startUp+20*time.Second, func() { Die("still running 20 s past the end") })
+	if o.Profile != "" {
+		o.profile()
+	}
 	return o
+}
+
+// profile profiles this process for four fifths of the time, since the second one is killed at the end.
+func (o *Options) profile() {
+	name := "first"
+	if o.Child {
+		name = cmp.Or(o.Role, "second")
+	}
+	f, err := os.Create(o.Profile + "." + name)
+	Must("write a profile", err)
+	Must("profile", pprof.StartCPUProfile(f))
+	time.AfterFunc((o.Warmup+o.Duration)*4/5, func() {
+		pprof.StopCPUProfile()
+		Must("write a profile", f.Close())
+	})
 }
 
 // Latency says whether round trips are asked for.
@@ -154,7 +187,7 @@ func (s *Second) Stop() {
 // Print writes the result line. Stop the second process first, or its CPU time is missing.
 func (o *Options) Print(name string, perSecond float64, h *Histogram) {
 	r := result.Line{Name: name, Size: o.Size, Mode: o.Mode, Wait: o.Wait, TLS: o.TLS, MsgsPerSec: perSecond,
-		BytesPerSec: perSecond * float64(o.Size), CPU: cpuSeconds() / time.Since(o.started).Seconds()}
+		BytesPerSec: perSecond * float64(o.Size), OnTop: o.OnTop, CPU: cpuSeconds() / time.Since(o.started).Seconds()}
 	if h != nil {
 		r.P50, r.P99 = float64(h.Quantile(.5)), float64(h.Quantile(.99))
 		r.P999, r.Max = float64(h.Quantile(.999)), float64(h.max)

@@ -6,15 +6,17 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/skybus-io/skybus/bench/internal/result"
 )
 
 // Areas returns all areas in the order in which they are run.
-func Areas() []Area { return []Area{IPC(), Relay()} }
+func Areas() []Area { return []Area{IPC(), Relay(), Actor(), Node(), Gate()} }
 
 // Area is one part of the product: what `make bench ONLY=name` runs.
 type Area struct {
@@ -28,14 +30,19 @@ type Area struct {
 type Case struct {
 	Name    string
 	Size    int
+	Of      string // what Size counts; empty: bytes of a message
 	Mode    string // "throughput", "latency" or "memory", as the programs call it
 	What    string // the conditions, in a sentence
 	Metrics []Metric
 	Impls   []Impl
+	StartUp time.Duration // what programs may take beyond the duration and the half minute that all have
 }
 
 // Key names a case and its size; no two cases of an area have the same.
 func (c Case) Key() string { return c.Name + "-" + strconv.Itoa(c.Size) }
+
+// Amount is the size in words: "64 B", "4 senders".
+func (c Case) Amount() string { return strconv.Itoa(c.Size) + " " + cmp.Or(c.Of, "B") }
 
 // Role is what an implementation is in its case.
 type Role int

@@ -83,8 +83,8 @@ func Section(w io.Writer, area plan.Area, c Conditions, measured []Measured, ver
 	}
 	for _, m := range measured {
 		for _, metric := range m.Case.Metrics {
-			fmt.Fprintf(w, "\n### %s, %d B\n\n%s. %s is better.\n\n",
-				metric.Record(m.Case), m.Case.Size, sentence(m.Case.What), sentence(metric.Better()))
+			fmt.Fprintf(w, "\n### %s, %s\n\n%s. %s is better.\n\n",
+				metric.Record(m.Case), m.Case.Amount(), sentence(m.Case.What), sentence(metric.Better()))
 			rows(m, metric).markdown(w)
 		}
 	}

@@ -66,6 +66,7 @@ func TestJudge(t *testing.T) {
 		{"no yardstick, nothing void", rates(one(12), nil, one(10)), "", "peer", 1.2, Pass, 1.2},
 		{"a time within the bound", times(one(12), one(10), one(11)), "p50", "yard", 1.2, Pass, 1.2},
 		{"a time above it", times(one(13), one(10), one(11)), "p50", "yard", 1.2, Miss, 1.3},
+		{"an amount, whatever a peer does", rates(one(12), one(20), one(21)), "", "", 12, Pass, 12},
 		{"a peer faster than the yardstick", times(one(12), one(10), one(9)), "p50", "yard", 1.2, Void, 1.2},
 	} {
 		f := plan.Figure{Case: "c-64", Metric: c.metric, Ours: "ours", Peer: c.peer, Bound: c.bound}
@@ -124,6 +125,22 @@ func TestRowsSayTheirTLSWhereANetworkIsUsed(t *testing.T) {
 	for i, want := range []string{"TLS", "1.3", "off", "-"} {
 		if got := strings.Fields(lines[1+i]); got[len(got)-1] != want {
 			t.Errorf("line %q does not end in %s", lines[1+i], want)
+		}
+	}
+}
+
+func TestANumberOfServicesIsNoSizeInBytes(t *testing.T) {
+	m := rates([]float64{2}, nil, []float64{0})
+	m.Case.Of, m.Case.Metrics[0].Unit = "senders", "allocs/op"
+	var screen, page bytes.Buffer
+	Case(&screen, m)
+	Section(&page, plan.Area{Name: "a", Title: "A"}, Conditions{}, []Measured{m}, nil)
+	for _, text := range []string{screen.String(), page.String()} {
+		if !strings.Contains(text, "c, 64 senders") || !strings.Contains(text, "2.00 allocs/op") {
+			t.Errorf("got\n%s", text)
+		}
+		if strings.Contains(text, "Inf") { // ours to a peer's nothing
+			t.Errorf("a ratio to 0 in\n%s", text)
 		}
 	}
 }

@@ -21,7 +21,7 @@ type grid [][]string
 // Case writes a case's tables, one a metric, for a terminal.
 func Case(w io.Writer, m Measured) {
 	for _, metric := range m.Case.Metrics {
-		fmt.Fprintf(w, "\n%s, %d B: %s\n", metric.Record(m.Case), m.Case.Size, m.Case.What)
+		fmt.Fprintf(w, "\n%s, %s: %s\n", metric.Record(m.Case), m.Case.Amount(), m.Case.What)
 		rows(m, metric).text(w)
 	}
 }
@@ -50,8 +50,8 @@ func rows(m Measured, metric plan.Metric) grid {
 		}
 		v := s.Values(metric)
 		ratio := "-"
-		if oursName != "" && s.Impl.Name != oursName {
-			ratio = fmt.Sprintf("%.2f", ours/run.Median(v))
+		if it := run.Median(v); oursName != "" && s.Impl.Name != oursName && it != 0 {
+			ratio = fmt.Sprintf("%.2f", ours/it)
 		}
 		row := []string{
 			s.Impl.Name, amount(run.Median(v), metric), amount(slices.Min(v), metric), amount(slices.Max(v), metric),
@@ -124,6 +124,8 @@ func amount(v float64, m plan.Metric) string {
 		return scale(1000, "/s", "K/s", "M/s", "G/s")
 	case "bytes":
 		return scale(1024, "B", "KiB", "MiB", "GiB")
+	case "allocs/op", "x":
+		return fmt.Sprintf("%.2f %s", v, m.Unit)
 	}
 	return fmt.Sprintf("%.4g %s", v, m.Unit)
 }

@@ -129,7 +129,9 @@ func judge(f plan.Figure, m Measured) Verdict {
 		return v
 	}
 	v.Ratio = ours / peer
-	v.Why = m.void(v.Metric)
+	if f.Peer != "" { // an amount needs no yardstick
+		v.Why = m.void(v.Metric)
+	}
 	switch {
 	case v.Why != "":
 		v.Outcome = Void

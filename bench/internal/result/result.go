@@ -9,6 +9,17 @@
 // how many were made. In mode "memory" there is no rate, and rss_anon_bytes is what the largest of the measured
 // processes keeps for itself. cpu is the number of cores kept busy. tls is "off" or the protocol's version, and
 // empty where nothing goes over a network.
+//
+// Of services in one process, allocs_per_op is how often memory was allocated for one of the operations that
+// msgs_per_s counts, bytes_each what a service takes that idles, and calm_p99_ns the p99 before something was put
+// in the way of those that were timed. on_top_ns is what a call of a stub takes beyond one without it. They are zero
+// elsewhere.
+//
+// Of a server with many clients, server_cpu_ns is its processor time for one operation, allocs_per_op its allocations;
+// bytes_each is what heap and stacks keep for an idle client and rss_anon_each what its process does. Of one with
+// clients that do not read, misjudged is how many clients it should have kicked and has not, grown_bytes and kernel_grown_bytes
+// are by how much its memory and that of the kernel's sockets have grown; unserved is how many clients it has
+// turned away that there was room for.
 package result
 
 import (
@@ -33,6 +44,16 @@ type Line struct {
 	CPU         float64 `json:"cpu"`
 	TLS         string  `json:"tls"`
 	Anon        float64 `json:"rss_anon_bytes"`
+	Allocs      float64 `json:"allocs_per_op"`
+	Each        float64 `json:"bytes_each"`
+	CalmP99     float64 `json:"calm_p99_ns"`
+	OnTop       float64 `json:"on_top_ns"`
+	ServerCPU   float64 `json:"server_cpu_ns"`
+	EachAnon    float64 `json:"rss_anon_each"`
+	Misjudged   float64 `json:"misjudged"`
+	Grown       float64 `json:"grown_bytes"`
+	KernelGrown float64 `json:"kernel_grown_bytes"`
+	Unserved    float64 `json:"unserved"`
 }
 
 // ErrNoResult means that a program ended well but printed no line for what was asked.

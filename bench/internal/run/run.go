@@ -131,7 +131,7 @@ func (r *Runner) once(ctx context.Context, p workshop.Program, c plan.Case, impl
 	}
 	defer os.RemoveAll(dir)
 	// Programs bound themselves at 20 s past their end; this is for the one that does not.
-	ctx, cancel := context.WithTimeout(ctx, 2*r.Duration+30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*r.Duration+30*time.Second+c.StartUp)
 	defer cancel()
 	output, own, err := execute(ctx, dir, append(slices.Clone(p.Command), r.args(p, c, impl, dir)...))
 	if err != nil {

@@ -17,17 +17,32 @@ import (
 var ErrNotWanted = errors.New("not wanted")
 
 var recipes = map[string]func(context.Context, *Shop) (Program, error){
-	"skybus":       skybus,
-	"skybus-relay": skybusRelay,
-	"ring":         cpp("yardstick", "ring", "", ""),
-	"futexpp":      cpp("yardstick", "futexpp", "", ""),
-	"zeromq":       cpp("peers/zeromq", "zeromq", "zmq.h", "libzmq3-dev", "-lzmq"),
-	"nng":          cpp("peers/nng", "nng", "nng/nng.h", "libnng-dev", "-lnng"),
-	"gosock":       gosock,
-	"shmipc":       shmipc,
-	"nats":         nats,
-	"aeron":        aeron,
-	"iceoryx2":     iceoryx2,
+	"skybus":          skybus,
+	"skybus-relay":    skybusRelay,
+	"ring":            cpp("yardstick", "ring", "", ""),
+	"futexpp":         cpp("yardstick", "futexpp", "", ""),
+	"zeromq":          cpp("peers/zeromq", "zeromq", "zmq.h", "libzmq3-dev", "-lzmq"),
+	"nng":             cpp("peers/nng", "nng", "nng/nng.h", "libnng-dev", "-lnng"),
+	"gosock":          gosock,
+	"services":        services,
+	"skybus-services": skybusServices,
+	"skybus-node":     skybusNode,
+	"skybus-hosts":    skybusHosts,
+	"grpc":            grpc,
+	"shmipc":          shmipc,
+	"nats":            nats,
+	"aeron":           aeron,
+	"iceoryx2":        iceoryx2,
+
+	"gate-skybus":  loaded(skybusGate),
+	"gate-epoll":   loaded(cpp("yardstick", "epoll", "", "")),
+	"gate-go":      loaded(goLoop),
+	"gate-netpoll": loaded(netpoll),
+	"gate-gnet":    loaded(beside("gnet")),
+	"idle-skybus":  idle(skybusGate),
+	"idle-go":      idle(goLoop),
+	"idle-netpoll": idle(netpoll),
+	"idle-gnet":    idle(beside("gnet")),
 }
 
 // skybus is the product: built from the directory above, or where the caller has it.
@@ -87,7 +102,11 @@ func cpp(dir, name, header, pkg string, libraries ...string) func(context.Contex
 			}
 		}
 		binary, source := s.out("bin", name), s.source(dir, name+".cpp")
-		headers := []string{s.source("peers/common/peer.hpp"), s.source("yardstick/lane.hpp")}
+		headers, err := filepath.Glob(s.source(dir, "*.hpp"))
+		if err != nil {
+			return p, err
+		}
+		headers = append(headers, s.source("peers/common/peer.hpp"), s.source("yardstick/lane.hpp"))
 		if !fresh(binary, append(headers, source)...) {
 			s.say("building %s", name)
 			args := append([]string{"g++", "-std=c++20", "-O3", "-o", binary, source}, libraries...)
@@ -121,6 +140,68 @@ func gosock(ctx context.Context, s *Shop) (p Program, err error) {
 	}
 	p.Command = []string{binary}
 	p.Version, err = s.run(ctx, s.Root, nil, "go", "env", "GOVERSION")
+	return p, err
+}
+
+// services is a program of this module like gosock, with the frameworks that it requires.
+func services(ctx context.Context, s *Shop) (p Program, err error) {
+	binary := s.out("bin", "services")
+	s.say("building the services' program")
+	if _, err := s.run(ctx, s.Root, nil, "go", "build", "-o", binary, "./peers/services"); err != nil {
+		return p, err
+	}
+	p.Command = []string{binary}
+	version, err := s.run(ctx, s.Root, nil, "go", "env", "GOVERSION")
+	if err != nil {
+		return p, err
+	}
+	protoActor, err := find(s.source("go.mod"), `protoactor-go (v\S+)`)
+	p.Version = version + ", protoactor-go " + protoActor
+	return p, err
+}
+
+// skybusServices is package actor below the cases of internal/services: a library of this checkout, whatever
+// binary is given.
+func skybusServices(ctx context.Context, s *Shop) (p Program, err error) {
+	if s.Skybus == "none" {
+		return p, fmt.Errorf("-skybus none: %w", ErrNotWanted)
+	}
+	if p, err = s.goModule(ctx, "skybus"); err != nil {
+		return p, err
+	}
+	p.Version = "package actor of this checkout"
+	return p, nil
+}
+
+// skybusNode is package node of this checkout, as skybusServices is package actor.
+func skybusNode(ctx context.Context, s *Shop) (p Program, err error) {
+	if s.Skybus == "none" {
+		return p, fmt.Errorf("-skybus none: %w", ErrNotWanted)
+	}
+	if p, err = s.goModule(ctx, "node"); err != nil {
+		return p, err
+	}
+	p.Version = "packages node and rpc of this checkout"
+	return p, nil
+}
+
+// skybusHosts is skybusNode with the daemon that goes between its processes.
+func skybusHosts(ctx context.Context, s *Shop) (Program, error) {
+	daemon, err := skybusRelay(ctx, s)
+	if err != nil {
+		return Program{}, err
+	}
+	p, err := skybusNode(ctx, s)
+	p.Command = append(p.Command, "hosts", filepath.Join(filepath.Dir(daemon.Command[0]), "skybusd"))
+	p.Version += ", daemons of " + daemon.Version
+	return p, err
+}
+
+func grpc(ctx context.Context, s *Shop) (p Program, err error) {
+	if p, err = s.goModule(ctx, "grpc"); err != nil {
+		return p, err
+	}
+	p.Version, err = find(s.source("peers", "grpc", "go.mod"), `google.golang.org/grpc (v\S+)`)
 	return p, err
 }
 

@@ -40,10 +40,26 @@ func TestAMissingPackageIsNamed(t *testing.T) {
 
 func TestWithoutOurs(t *testing.T) {
 	s := &Shop{Skybus: "none", Log: io.Discard}
-	for _, name := range []string{"skybus", "skybus-relay"} {
+	for _, name := range []string{"skybus", "skybus-relay", "skybus-services", "skybus-node", "skybus-hosts", "gate-skybus", "idle-skybus"} {
 		if _, err := s.Get(t.Context(), name); !errors.Is(err, ErrNotWanted) {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+func TestAServerBesideIsNamedByTheEnvironment(t *testing.T) {
+	s := &Shop{Log: io.Discard}
+	t.Setenv("BENCH_GNET", "")
+	if _, err := beside("gnet")(t.Context(), s); err == nil || !strings.Contains(err.Error(), "BENCH_GNET") {
+		t.Errorf("without one: %v", err)
+	}
+	t.Setenv("BENCH_GNET", "/nowhere/gnet")
+	if _, err := beside("gnet")(t.Context(), s); err == nil || !strings.Contains(err.Error(), "/nowhere/gnet") {
+		t.Errorf("with one that is not there: %v", err)
+	}
+	t.Setenv("BENCH_GNET", "/bin/sh")
+	if p, err := beside("gnet")(t.Context(), s); err != nil || p.Command[0] != "/bin/sh" {
+		t.Errorf("with one: %+v, %v", p, err)
 	}
 }
 
@@ -110,6 +126,8 @@ func TestVersionsAreFoundInTheirFiles(t *testing.T) {
 		"../../peers/iceoryx2/Cargo.toml": `iceoryx2 = "=([^"]+)"`,
 		"../../peers/shmipc/go.mod":       `shmipc-go (v\S+)`,
 		"../../peers/nats/go.mod":         `nats-server/v2 (v\S+)`,
+		"../../peers/grpc/go.mod":         `google.golang.org/grpc (v\S+)`,
+		"../../peers/netpoll/go.mod":      `cloudwego/netpoll (v\S+)`,
 	} {
 		if v, err := find(path, pattern); err != nil || v == "" {
 			t.Errorf("%s: %q, %v", path, v, err)

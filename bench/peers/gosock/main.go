@@ -78,7 +78,7 @@ func first(kind string, o *peer.Options) {
 	}
 	if overTLS(kind) {
 		o.TLS = "1.3"
-		makeCertificate()
+		peer.MakeCertificate()
 	}
 	others = append(others, peer.StartSecond(kind))
 	conn, err := l.Accept()

@@ -115,13 +115,21 @@ func (c *client) consume(o *peer.Options) float64 {
 }
 
 // answer sends back what comes until the process is killed.
-func (c *client) answer() {
-	c.listen(data, func(m *nats.Msg) { c.publish(back, m.Data) })
+func (c *client) answer(kind string) {
+	send := func(m *nats.Msg) { c.publish(back, m.Data) }
+	if kind == request {
+		send = func(m *nats.Msg) { peer.Must("respond", m.Respond(m.Data)) }
+	}
+	c.listen(data, send)
 	c.beHeard()
 	select {}
 }
 
-func (c *client) ask(o *peer.Options, h *peer.Histogram) float64 {
+func (c *client) ask(kind string, o *peer.Options, h *peer.Histogram) float64 {
+	if kind == request {
+		c.greet()
+		return peer.PingPong(o, h, c.requester(o))
+	}
 	answers := make(chan []byte, 1)
 	c.listen(back, func(m *nats.Msg) { answers <- m.Data })
 	c.greet()
@@ -131,4 +139,28 @@ func (c *client) ask(o *peer.Options, h *peer.Histogram) float64 {
 		c.publish(data, message)
 		peer.Check(<-answers, n)
 	})
+}
+
+// requester returns a function that makes a request with a payload of its own, and checks the reply.
+func (c *client) requester(o *peer.Options) func(n uint64) {
+	message := make([]byte, o.Size)
+	return func(n uint64) {
+		peer.Stamp(message, n)
+		reply, err := c.nc.Request(data, message, patience)
+		peer.Must("request", err)
+		if len(reply.Data) != len(message) {
+			peer.Die("the reply has %d bytes", len(reply.Data))
+		}
+		peer.Check(reply.Data, n)
+	}
+}
+
+// requestAtOnce has as many goroutines make requests as there are to be under way.
+func (c *client) requestAtOnce(o *peer.Options) float64 {
+	c.greet()
+	t := peer.NewTally(o)
+	for i := range t.Callers() {
+		go t.Loop(i, c.requester(o))
+	}
+	return t.PerSecond()
 }

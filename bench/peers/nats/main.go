@@ -4,11 +4,12 @@
 //
 //	nats cluster --mode throughput|latency --size 64
 //	nats jetstream --mode throughput --size 64
+//	nats request --mode latency|throughput [--flight 64] --size 64
 //
 // cluster is plain NATS: the sender is at one server, the receiver at another, and a route connects the two: as
 // many hops as through two daemons. Nothing is kept, nothing confirmed. jetstream is one server with a stream in
 // memory: the sender publishes asynchronously, with a bounded number of acknowledgements outstanding, and
-// the receiver acknowledges each message.
+// the receiver acknowledges each message. request is one server and requests that wait for their replies.
 //
 // Plain NATS drops what a slow receiver does not take, and a stream grows. So the receiver grants credit and
 // the sender stays within it; the window is so large that this costs nothing.
@@ -16,6 +17,7 @@ package main
 
 import (
 	"os"
+	"slices"
 
 	"github.com/skybus-io/skybus/bench/internal/peer"
 )
@@ -23,6 +25,7 @@ import (
 const (
 	cluster   = "cluster"
 	jetStream = "jetstream"
+	request   = "request"
 
 	urlVariable = "NATS_BENCH_URL" // of the server that the second process goes to
 	maxWindow   = 64 << 10         // messages that may be under way
@@ -30,8 +33,8 @@ const (
 )
 
 func main() {
-	if len(os.Args) < 2 || os.Args[1] != cluster && os.Args[1] != jetStream {
-		peer.Die("usage: nats cluster|jetstream [flags]")
+	if len(os.Args) < 2 || !slices.Contains([]string{cluster, jetStream, request}, os.Args[1]) {
+		peer.Die("usage: nats cluster|jetstream|request [flags]")
 	}
 	kind := os.Args[1]
 	o := peer.Parse(os.Args[2:])
@@ -70,10 +73,13 @@ func first(kind string, o *peer.Options) {
 	o.PinThread()
 	var rate float64
 	var h *peer.Histogram
-	if o.Latency() {
+	switch {
+	case o.Latency():
 		h = peer.NewHistogram()
-		rate = c.ask(o, h)
-	} else {
+		rate = c.ask(kind, o, h)
+	case kind == request:
+		rate = c.requestAtOnce(o)
+	default:
 		rate = c.consume(o)
 	}
 	other.Stop() // in this order nobody misses a server
@@ -88,8 +94,8 @@ func first(kind string, o *peer.Options) {
 func second(kind string, o *peer.Options) {
 	c := connect(os.Getenv(urlVariable), kind)
 	o.PinThread()
-	if o.Latency() {
-		c.answer()
+	if o.Latency() || kind == request {
+		c.answer(kind)
 	}
 	c.produce(o)
 }

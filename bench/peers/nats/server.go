@@ -26,7 +26,7 @@ func startServers(kind, dir string) (all []*peer.Second, here, there string) {
 	peer.Must("tell the directory", os.Setenv(storeVariable, dir))
 	one := peer.StartRole("server", kind)
 	here = one.Told()
-	if kind == jetStream {
+	if kind != cluster {
 		return []*peer.Second{one}, here, here
 	}
 	peer.Must("tell the route", os.Setenv(routeVariable, one.Told()))
@@ -37,9 +37,10 @@ func startServers(kind, dir string) (all []*peer.Second, here, there string) {
 // serve runs a server as its own command does by default, and tells its address, then that of its routes.
 func serve(kind string) {
 	opts := &server.Options{Host: loopback, Port: server.RANDOM_PORT, NoLog: true, NoSigs: true}
-	if kind == jetStream {
+	switch kind {
+	case jetStream:
 		opts.JetStream, opts.JetStreamMaxMemory, opts.StoreDir = true, memory, os.Getenv(storeVariable)
-	} else {
+	case cluster:
 		opts.Cluster = server.ClusterOpts{Name: "bench", Host: loopback, Port: server.RANDOM_PORT}
 	}
 	other := os.Getenv(routeVariable)
