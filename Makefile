@@ -12,14 +12,14 @@ MAKEFLAGS += --no-print-directory
 GO ?= go
 
 # The modules of the checkout: the main one, and those that keep their
-# dependencies out of it. The ones at the top have tests of their own.
+# dependencies out of it. All but the peers of the comparisons have tests of their own.
 MODULES := . $(sort $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path '*/testdata/*')))
-TESTED := . $(patsubst %/go.mod,%,$(sort $(wildcard */go.mod)))
+TESTED := $(filter-out bench/peers/%,$(MODULES))
 
 # The packages whose stores are crash sites, and the build tag that compiles the
 # step hooks and the invariants into them.
 STEPS_TAG := skybus_steps
-STEPS_PACKAGES := ./ring ./shm ./channel ./route ./relay .
+STEPS_PACKAGES := ./ring ./shm ./channel ./route ./names/host ./gate/vault ./relay .
 
 # Runs several go test commands and adds up what they did.
 TESTSUM = $(GO) -C tools run ./testsum -C .. $(if $(filter 1,$(V)),-v)
@@ -45,28 +45,33 @@ help:
 
 ##@ Build and try
 .PHONY: build demo
-build: ## the commands, in bin/
-	@echo "== building the commands in bin/"
+build: ## the commands and the chat, in bin/
+	@echo "== building the commands and the chat in bin/ (the first time its database takes a minute)"
 	@$(GO) build -o bin/ ./cmd/...
+	@$(GO) -C examples/chat build -o $(CURDIR)/bin/chat .
 	@ln -sfn skybus bin/tbusmgr
 	@ln -sfn skybus bin/trelaymgr
 	@ls bin
 
-demo: build ## build, then run bin/skybus demo (KEEP=1 keeps its domain)
-	@echo "== running bin/skybus demo"
-	@bin/skybus demo $(if $(filter-out 0,$(KEEP)),--keep)
+demo: build ## build, then show the bus and a chat at work (KEEP=1: the chat goes on until Ctrl-C)
+	@echo "== running bin/skybus demo: the bus, hosts and services"
+	@bin/skybus demo --duration 5s
+	@echo "== running bin/chat demo: clients"
+	@bin/chat demo $(if $(filter-out 0,$(KEEP)),-keep)
 
 ##@ Test
 .PHONY: test race fuzz soak bench
 test: ## all tests, again with crash steps, and each benchmark once (V=1: all output; TESTFLAGS=...)
 	@$(TESTSUM) \
-		'tests|.|-vet=off $(TESTFLAGS) ./...' \
+		'tests|.|-vet=off -timeout 30m $(TESTFLAGS) ./...' \
 		'tests with crash steps|.|-vet=off -timeout 30m -tags $(STEPS_TAG) $(TESTFLAGS) $(STEPS_PACKAGES)' \
+		'misuse of services, with invariants|.|-vet=off -tags $(STEPS_TAG) -run Misuse $(TESTFLAGS) ./actor' \
 		'benchmarks, once each|.|-vet=off -run ^$$ -bench . -benchtime 1x ./...' \
 		$(foreach m,$(filter-out .,$(TESTED)),'tests of $(m)|$(m)|-vet=off $(TESTFLAGS) ./...')
 
+# The chat's database takes minutes to build with the race detector.
 race: ## all tests under the race detector
-	@$(TESTSUM) $(foreach m,$(TESTED),'race detector in $(m)|$(m)|-vet=off -race $(TESTFLAGS) ./...')
+	@$(TESTSUM) $(foreach m,$(filter-out examples/chat,$(TESTED)),'race detector in $(m)|$(m)|-vet=off -race -timeout 30m $(TESTFLAGS) ./...')
 
 fuzz: ## each fuzz target for FUZZTIME=30s (FUZZ=regexp picks some)
 	@failed=0; \

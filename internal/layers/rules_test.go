@@ -9,15 +9,15 @@ const module = "github.com/skybus-io/skybus"
 // below dir; those of one command or example (one directory below dir) may
 // import each other. Packages that do not exist yet do no harm.
 var floors = [][]string{
-	0: {"addr", "internal/sys", "internal/invariant"},
-	1: {"ring", "relay/wire", "gate/frame", "actor"},
-	2: {"shm", "relay/link"},
-	3: {"channel", "route"},
+	0: {"addr", "internal/sys", "internal/invariant", "internal/wheel"},
+	1: {"ring", "relay/wire", "gate/frame", "gate/queue", "gate/sock", "actor", "actor/internal/mailbench", "share", "node/envelope", "names"},
+	2: {"shm", "relay/link", "actor/actortest", "cluster/namestest"},
+	3: {"channel", "route", "names/host", "gate/vault"},
 	4: {"."},
-	5: {"relay", "cluster", "internal/tbusxml", "internal/certs"},
-	6: {"node", "relay/hosts"},
-	7: {"rpc"},
-	8: {"gate", "console"},
+	5: {"gate/client", "relay", "cluster", "cluster/report", "internal/tbusxml", "internal/certs", "share/files", "node/codec"},
+	6: {"gate/entry", "gate/dial", "node", "node/codec/protobuf", "relay/hosts", "cluster/clustertest", "cluster/internal/store", "cluster/etcd/etcdtest"},
+	7: {"rpc", "node/nodetest", "cluster/local", "cluster/etcd"},
+	8: {"conn", "gate", "console", "rpc/gen", "rpc/rpctest", "cluster/member"},
 	9: {"cmd/...", "examples/..."},
 }
 
@@ -43,6 +43,7 @@ var pure = map[string][]string{
 	"ring":             {"os/...", "time", "net/...", "syscall/..."},
 	"relay/wire":       {"net/...", "os/...", "time"},
 	"relay/link":       {"net/...", "os/...", "time"},
+	"node/envelope":    {"net/...", "os/...", "time"},
 	"gate/frame":       {"net/...", "os/...", "time"},
 	"internal/tbusxml": {"net/...", "os/...", "time"},
 }
