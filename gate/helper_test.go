@@ -26,7 +26,7 @@ import (
 	"github.com/skybus-io/skybus/node/codec"
 )
 
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // The addresses of tests.
 var (
@@ -154,13 +154,14 @@ type diary struct {
 	packets []*Packets
 	others  []any
 	log     []string
+	again   []string // what of log came with Message.Again
 	react   func(c *actor.Context, d *diary, v any) error // nil: nothing
 }
 
 // spec is a service that writes a diary.
 func (d *diary) spec(name string) actor.Spec {
 	return actor.Spec{Name: name, New: actor.Func(func(c *actor.Context, m *actor.Message) error {
-		d.note(m.Value)
+		d.note(m)
 		if d.react != nil {
 			return d.react(c, d, m.Value)
 		}
@@ -168,10 +169,16 @@ func (d *diary) spec(name string) actor.Spec {
 	})}
 }
 
-func (d *diary) note(v any) {
+func (d *diary) note(m *actor.Message) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch v := v.(type) {
+	before := len(d.log)
+	defer func() {
+		if m.Again {
+			d.again = append(d.again, d.log[before:]...)
+		}
+	}()
+	switch v := m.Value.(type) {
 	case *Opened:
 		d.opened = append(d.opened, v)
 	case *Packets:
@@ -183,7 +190,7 @@ func (d *diary) note(v any) {
 	default:
 		d.others = append(d.others, v)
 	}
-	d.log = append(d.log, fmt.Sprintf("%T", v))
+	d.log = append(d.log, fmt.Sprintf("%T", m.Value))
 }
 
 func (d *diary) count(f func(d *diary) int) int {

@@ -32,7 +32,7 @@ import (
 )
 
 // patience is how long a test waits for what has to come.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // eventually waits until ok says so.
 func eventually(t testing.TB, what string, ok func() bool) {

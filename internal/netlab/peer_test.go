@@ -29,7 +29,7 @@ const (
 
 	// patience is far more than anything here takes, and hush how long a peer
 	// listens before it says that nothing comes.
-	patience = 30 * time.Second
+	patience = 90 * time.Second
 	hush     = 300 * time.Millisecond
 )
 

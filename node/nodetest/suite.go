@@ -15,7 +15,7 @@ import (
 )
 
 // patience is far more than anything here takes; who waits longer is stuck.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // A Pair is two sides: who asks at Node, and Far. Both may be one node.
 type Pair struct {

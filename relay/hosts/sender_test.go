@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long something may take that should come soon.
-const patience = time.Minute
+const patience = 90 * time.Second
 
 // loadArgs are what a process of the load is started with.
 type loadArgs struct {

@@ -26,7 +26,7 @@ import (
 const key = 1000
 
 // patience is far more than anything here takes.
-const patience = time.Minute
+const patience = 90 * time.Second
 
 // The addresses of the two sides. They are of two hosts where there are two.
 var (
