@@ -80,7 +80,7 @@ func TestRestore(t *testing.T) {
 	cfg := Config{Workers: 2, Life: 5, Node: atHome, Remote: far}
 	before := New(cfg)
 	defer before.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	start := func(s Spec) PID {
 		p, err := before.Start(ctx, s)
@@ -114,7 +114,7 @@ func TestRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := before.Pause(ctx, time.Second); err != nil {
+	if err := before.Pause(ctx, 90*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	st, err := before.State(ctx)
@@ -206,7 +206,7 @@ func TestPauseAndResume(t *testing.T) {
 	testutil.NoLeaks(t)
 	rt := New(Config{Workers: 2})
 	defer rt.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	a, err := rt.Start(ctx, tallySpec("a"))
 	if err != nil {
@@ -233,7 +233,7 @@ func TestPauseAndResume(t *testing.T) {
 	eventually(t, func() bool { i, _ := rt.Info(sleeper); return i.Handled > 0 })
 	over, end := context.WithCancel(ctx)
 	end()
-	if err := rt.Pause(over, 5*time.Second); err != nil {
+	if err := rt.Pause(over, 90*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if v := <-slept; v != nil && !errors.Is(v.(error), ErrRestarting) {
@@ -276,13 +276,13 @@ func TestSnapshotsThatFail(t *testing.T) {
 			testutil.NoLeaks(t)
 			rt := New(Config{Workers: 1})
 			defer rt.Close()
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 			defer cancel()
 			p, err := rt.Start(ctx, Spec{Name: "bad", New: func() Handler { return &snapper{f: f} }})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := rt.Pause(ctx, time.Second); err != nil {
+			if err := rt.Pause(ctx, 90*time.Second); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := rt.State(ctx); err == nil || !strings.Contains(err.Error(), "snapshot of bad") {
@@ -326,5 +326,39 @@ func TestRestoreRefuses(t *testing.T) {
 			}
 			rt.Close()
 		})
+	}
+}
+
+// However many handlers of a service wait when a pause begins, and whoever put them aside: all of them are told.
+func TestPauseEndsEachWait(t *testing.T) {
+	testutil.NoLeaks(t)
+	over, end := context.WithCancel(context.Background())
+	end()
+	for n := range 20 {
+		rt := New(Config{Workers: 1})
+		var waiting, ended int
+		p, err := rt.Start(t.Context(), Spec{New: Func(func(c *Context, m *Message) error {
+			if m.Value == "how many" {
+				return c.Reply(waiting)
+			}
+			if waiting++; waiting < 3 {
+				c.Fork(func(c *Context) { _ = c.Wait("the end") })
+			}
+			if err := c.Sleep(time.Hour); errors.Is(err, ErrRestarting) {
+				ended++
+			}
+			return nil
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			send(t, rt, p, nil)
+		}
+		eventually(t, func() bool { v, err := rt.Call(t.Context(), p, "how many"); return err == nil && v == n })
+		if err := rt.Pause(over, 90*time.Second); err != nil || ended != n {
+			t.Fatalf("%d handlers wait, %d are told: %v", n, ended, err)
+		}
+		rt.Close()
 	}
 }

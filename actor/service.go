@@ -397,6 +397,7 @@ func (s *service) next(m *Message) (got, mine bool) {
 		tell = s.admit()
 	}
 	if s.box.n == 0 {
+		s.asleep = s.waits.count()
 		if s.state == draining && s.waits.count() == 0 {
 			s.state = dying
 			s.ends.Store(true)

@@ -435,7 +435,7 @@ func TestPauseClosesConnections(t *testing.T) {
 	must(t, rt, p, func(*actor.Context) error { return nil })
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := rt.Pause(ctx, 10*time.Second); err != nil {
+	if err := rt.Pause(ctx, 90*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	rt.Resume()

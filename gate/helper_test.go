@@ -154,7 +154,7 @@ type diary struct {
 	packets []*Packets
 	others  []any
 	log     []string
-	again   []string // what of log came with Message.Again
+	again   []string                                      // what of log came with Message.Again
 	react   func(c *actor.Context, d *diary, v any) error // nil: nothing
 }
 

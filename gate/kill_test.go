@@ -77,7 +77,7 @@ func gateRole(args []byte) error {
 	go func() { served <- g.Serve(l, entry.Config{}) }()
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin) // until it is closed
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	if err := g.Close(ctx); err != nil {
 		return err

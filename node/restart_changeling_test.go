@@ -80,7 +80,7 @@ func change(plan changelingPlan) error {
 		default:
 		}
 		os.Setenv(generationVariable, strconv.Itoa(generation+1))
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 		err := n.Restart(ctx, RestartOptions{})
 		cancel()
 		return fmt.Errorf("restart %d: %w", generation+1, err)

@@ -240,7 +240,7 @@ func TestAStalledReceiverHoldsUpNobody(t *testing.T) {
 	ctx := soon(t)
 	full := 0
 	for ; full < 100_000; full++ {
-		short, stop := context.WithTimeout(ctx, 300*time.Millisecond)
+		short, stop := context.WithTimeout(ctx, 2*time.Second)
 		err := a.Send(short, benchDst, make([]byte, 4000))
 		stop()
 		if err != nil {

@@ -57,7 +57,7 @@ func TestNamesOfNodes(t *testing.T) {
 		s.Close()
 		e.Close()
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	a, b, c := global(t, d, "0.0.3.1"), global(t, d, "0.0.3.2"), global(t, d, "0.0.3.3")
 	var banks []actor.PID

@@ -23,7 +23,7 @@ import (
 // call runs the command for at most a moment and returns what it says.
 func call(t *testing.T, args ...string) (code int, out, errOut string) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 90*time.Second)
 	defer stop()
 	var o, e bytes.Buffer
 	code = run(ctx, args, &o, &e)

@@ -52,12 +52,12 @@ func connect(t *testing.T, server, client *tls.Config) (atServer, atClient end) 
 // talk proves that a connection works: in TLS 1.3 the client's handshake does.
 func talk(conn *tls.Conn) end {
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return end{err: err}
 	}
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(90 * time.Second)); err != nil {
 		return end{err: err}
 	}
 	if _, err := conn.Write([]byte{1}); err != nil {

@@ -176,7 +176,7 @@ func TestWatchJudgesABadContentOnce(t *testing.T) {
 			}
 			return nil
 		}))
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 		defer cancel()
 		write(t, path, "0")
 		date(t, path, time.Now())

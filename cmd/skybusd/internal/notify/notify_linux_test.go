@@ -43,7 +43,7 @@ func listen(t *testing.T, socket string) *manager {
 // next returns the next message.
 func (m *manager) next() string {
 	m.t.Helper()
-	if err := m.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := m.conn.SetReadDeadline(time.Now().Add(90 * time.Second)); err != nil {
 		m.t.Fatal(err)
 	}
 	buf := make([]byte, 4096)
