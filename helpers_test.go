@@ -24,9 +24,9 @@ const (
 	// than it takes on a busy machine, and far less than a test may run.
 	patience = 90 * time.Second
 
-	// atOnce is what a wake-up takes at most, on a machine that is very busy; one
-	// that was lost takes a second.
-	atOnce = 900 * time.Millisecond
+	// atOnce is what a wake-up takes at most, by a testutil.Clock, on a machine that is
+	// very busy; one that was lost takes a second.
+	atOnce = 700 * time.Millisecond
 )
 
 // The addresses of most tests: a sends to b.

@@ -15,6 +15,7 @@ import (
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/internal/invariant"
 	"github.com/skybus-io/skybus/internal/killtest"
+	"github.com/skybus-io/skybus/internal/testutil"
 )
 
 // A gate stops the first goroutine that comes to a step.
@@ -81,12 +82,12 @@ func TestSleeperStaysAnnounced(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	start := time.Now()
+	clock := testutil.StartClock()
 	send(t, from, b, "for the first")
 	if err := first(); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > atOnce {
+	if took := clock.Stop(); took > atOnce {
 		t.Errorf("the first was woken after %v", took)
 	}
 }
@@ -120,12 +121,12 @@ func TestWaiterForRoomStaysAnnounced(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	start := time.Now()
+	clock := testutil.StartClock()
 	drain(t, to)
 	if err := first(); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > atOnce {
+	if took := clock.Stop(); took > atOnce {
 		t.Errorf("the first was woken after %v", took)
 	}
 }
@@ -157,11 +158,11 @@ func TestMessageWhileLaneIsCooled(t *testing.T) {
 	if looked() == nil {
 		left--
 	}
-	start := time.Now()
+	clock := testutil.StartClock()
 	for range left {
 		recv(t, to)
 	}
-	if took := time.Since(start); took > atOnce {
+	if took := clock.Stop(); took > atOnce {
 		t.Errorf("the messages came after %v", took)
 	}
 }
@@ -216,11 +217,11 @@ func TestUnannouncedMessageIsFound(t *testing.T) {
 				if err := p.Wait(); err != nil || !p.Killed() {
 					t.Fatalf("the writer did not die: %v", err)
 				}
-				start := time.Now()
+				clock := testutil.StartClock()
 				if err := got(); err != nil {
 					t.Fatal(err)
 				}
-				if took := time.Since(start); took > 4*time.Second {
+				if took := clock.Stop(); took > 4*time.Second {
 					t.Errorf("found after %v", took)
 				}
 			})

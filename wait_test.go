@@ -68,10 +68,10 @@ func eachBlocker(t *testing.T, kind error, end func(cancel context.CancelFunc, f
 				defer cancel()
 				result := run(t, func() error { return call(ctx, from, to) })
 				time.Sleep(3 * time.Millisecond)
-				start := time.Now()
+				clock := testutil.StartClock()
 				end(cancel, from, to)
 				want(t, result(), kind)
-				if took := time.Since(start); took > atOnce {
+				if took := clock.Stop(); took > atOnce {
 					t.Errorf("it ended after %v", took)
 				}
 			})
@@ -102,11 +102,11 @@ func TestDeadlineEndsWaits(t *testing.T) {
 		to := bind(t, d, c, skybus.WithWait(w))
 		for name, call := range blockers {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
-			start := time.Now()
+			clock := testutil.StartClock()
 			if err := call(ctx, from, to); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%s: %v", name, err)
 			}
-			if took := time.Since(start); took > atOnce {
+			if took := clock.Stop(); took > atOnce {
 				t.Errorf("%s ended after %v", name, took)
 			}
 			cancel()
@@ -125,12 +125,12 @@ func TestWaitsEndWithAMessage(t *testing.T) {
 				return err
 			})
 			time.Sleep(3 * time.Millisecond)
-			start := time.Now()
+			clock := testutil.StartClock()
 			send(t, from, b, "wake up")
 			if err := got(); err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(start); took > atOnce {
+			if took := clock.Stop(); took > atOnce {
 				t.Errorf("a call that waits by %v ended after %v", call, took)
 			}
 		}
@@ -145,14 +145,14 @@ func TestWaitsEndWithRoom(t *testing.T) {
 		n := fill(t, from, b, 100)
 		sent := run(t, func() error { return from.Send(soon(t), b, []byte("the last")) })
 		time.Sleep(3 * time.Millisecond)
-		start := time.Now()
+		clock := testutil.StartClock()
 		if got := drain(t, to); len(got) < n {
 			t.Errorf("received %d messages, want %d", len(got), n)
 		}
 		if err := sent(); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(start); took > atOnce {
+		if took := clock.Stop(); took > atOnce {
 			t.Errorf("it went on after %v", took)
 		}
 	})
@@ -168,12 +168,12 @@ func TestGrowthWakesOthers(t *testing.T) {
 	sent := run(t, func() error { return from.Send(soon(t), b, make([]byte, 100)) })
 	eventually(t, "the sender is parked", func() bool { return parks(d, a) > before })
 	time.Sleep(2 * time.Millisecond)
-	start := time.Now()
+	clock := testutil.StartClock()
 	send(t, from, b, string(make([]byte, 5000)))
 	if err := sent(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(start); took > atOnce {
+	if took := clock.Stop(); took > atOnce {
 		t.Errorf("it went on after %v", took)
 	}
 	if got := len(drain(t, to)); got != n+2 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/skybus-io/skybus"
+	"github.com/skybus-io/skybus/internal/testutil"
 )
 
 // TestWakeAfterRebind: the reader that comes after another counts its sleeps
@@ -23,12 +24,12 @@ func TestWakeAfterRebind(t *testing.T) {
 		}
 		got := run(t, func() error { _, err := to.Recv(soon(t)); return err })
 		parked(t, d, b)
-		start := time.Now()
+		clock := testutil.StartClock()
 		send(t, from, b, "wake up")
 		if err := got(); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(start); took > atOnce {
+		if took := clock.Stop(); took > atOnce {
 			t.Errorf("reader %d was woken after %v", i, took)
 		}
 		to.Close()
@@ -49,12 +50,12 @@ func TestRoomAfterRebind(t *testing.T) {
 		sent := run(t, func() error { return from.Send(soon(t), b, make([]byte, 100)) })
 		eventually(t, "the sender is parked", func() bool { return parks(d, a) > before })
 		time.Sleep(2 * time.Millisecond)
-		start := time.Now()
+		clock := testutil.StartClock()
 		drain(t, to)
 		if err := sent(); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(start); took > atOnce {
+		if took := clock.Stop(); took > atOnce {
 			t.Errorf("sender %d was woken after %v", i, took)
 		}
 		from.Close()
@@ -80,7 +81,7 @@ func TestManySleep(t *testing.T) {
 	}
 	next := func(kind error) {
 		t.Helper()
-		start := time.Now()
+		clock := testutil.StartClock()
 		select {
 		case err := <-got:
 			if !errors.Is(err, kind) {
@@ -89,7 +90,7 @@ func TestManySleep(t *testing.T) {
 		case <-time.After(patience):
 			t.Fatal("nobody wakes")
 		}
-		if took := time.Since(start); took > atOnce {
+		if took := clock.Stop(); took > atOnce {
 			t.Errorf("one was woken after %v", took)
 		}
 	}

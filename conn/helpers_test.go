@@ -52,7 +52,7 @@ func noDescriptors(t testing.TB) {
 	before := descriptors(t)
 	t.Cleanup(func() {
 		var after []string
-		for range 100 {
+		for range 4500 {
 			if after = descriptors(t); len(after) <= len(before) {
 				return
 			}

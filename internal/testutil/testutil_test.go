@@ -137,6 +137,8 @@ func mkdir(t *testing.T, top, name string) string {
 
 func TestNoLeaksReportsAGoroutine(t *testing.T) {
 	f := &fakeTest{TB: t}
+	defer func(was time.Duration) { leakPatience = was }(leakPatience)
+	leakPatience = 0
 	NoLeaks(f)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -156,4 +158,16 @@ func TestNoLeaksIsContent(t *testing.T) {
 	done := make(chan struct{})
 	go close(done)
 	<-done
+}
+
+func TestClock(t *testing.T) {
+	NoLeaks(t)
+	c, began := StartClock(), time.Now()
+	for c.ticks.Load() < 10 {
+		time.Sleep(clockTick)
+	}
+	counted := c.Stop()
+	if took := time.Since(began); counted < 10*clockTick || counted > took {
+		t.Errorf("counted %v of %v", counted, took)
+	}
 }
