@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/internal/testutil"
 )
 
 // clearUp ends an end before its test does.
@@ -447,9 +448,9 @@ func TestCheckReports(t *testing.T) {
 				table = maker
 			}
 			tt.do(t, maker)
-			begin := time.Now()
+			clock := testutil.StartClock()
 			found := table.Check()
-			if d := time.Since(begin); d > 5*time.Second {
+			if d := clock.Stop(); d > 5*time.Second {
 				t.Errorf("Check took %v", d)
 			}
 			reported := false

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	patience  = 10 * time.Second // for a process that starts or stops, or a link that comes up
-	draining  = 30 * time.Second // for all messages that are on their way
+	patience  = time.Minute     // for a process that starts or stops, or a link that comes up
+	draining  = 2 * time.Minute // for all messages that are on their way
 	pollEvery = time.Millisecond
 	keepRate  = 1000 // messages a second after the summary
 	keepTick  = 5 * time.Second

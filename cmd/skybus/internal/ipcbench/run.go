@@ -16,7 +16,7 @@ import (
 const (
 	domainKey = 1
 	overtime  = 20 * time.Second // a measurement that has not ended so long after its time hangs
-	patience  = 5 * time.Second  // how long a process may take to end
+	patience  = 30 * time.Second // how long a process may take to end
 )
 
 // Run measures what o says and gives each result to report as it comes. Nothing

@@ -14,7 +14,7 @@ import (
 
 const (
 	overtime = 20 * time.Second // a measurement that has not ended so long after its time hangs
-	patience = 5 * time.Second  // how long a process or a daemon may take to end
+	patience = 30 * time.Second // how long a process or a daemon may take to end
 )
 
 // Run measures what o says, one size after the other, and gives each result to
