@@ -100,6 +100,7 @@ func (p *inboxPage) quiet(slot uint32, last uint32) bool {
 	if invariant.Enabled {
 		return false // announce has the steps
 	}
+	invariant.Fence()
 	return p.ready[slot/64].Load()>>(slot%64)&1 != 0 && p.bell.Quiet(last)
 }
 
@@ -111,6 +112,7 @@ func (p *inboxPage) announce(slot uint32, last *uint32) (news, rang bool) {
 	if invariant.Enabled {
 		invariant.Step("inbox.bit")
 	}
+	invariant.Fence()
 	if w.Load()&bit == 0 {
 		step("inbox.setbit")
 		w.Or(bit)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/internal/invariant"
 	"github.com/skybus-io/skybus/ring"
 )
 
@@ -288,6 +289,7 @@ func (r *Receiver) freed() {
 		r.tellRelay()
 		return
 	}
+	invariant.Fence()
 	e := r.at.prod.waiting.Load() // pairs with the store in Sender.WaitRoom ("waiting")
 	if e == 0 || e == r.rung {
 		return

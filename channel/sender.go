@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/internal/invariant"
 	"github.com/skybus-io/skybus/ring"
 )
 
@@ -653,6 +654,7 @@ func (s *Sender) WaitRoom(episode uint32) {
 	if s.at.prod != nil {
 		step("channel.waiting")
 		s.at.prod.waiting.Store(episode) // pairs with the load in Receiver.freed ("waiting")
+		invariant.Fence()
 	}
 }
 

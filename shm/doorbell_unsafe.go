@@ -53,6 +53,7 @@ func (b *Doorbell) Count() uint32 {
 func (b *Doorbell) Sleep(episode uint32) {
 	invariantStep("shm.bell.sleep")
 	b.sleeping.Store(episode) // pairs with the load in Notify ("sleeping")
+	invariant.Fence()
 }
 
 // Awake takes back the announcement of episode, unless a later one stands there.
@@ -78,6 +79,7 @@ func (b *Doorbell) Notify(last *uint32) bool {
 	if invariant.Enabled {
 		invariant.Step("shm.bell.sleeping")
 	}
+	invariant.Fence()
 	e := b.sleeping.Load() // pairs with the store in Sleep ("sleeping")
 	if e == 0 || e == *last {
 		return false
@@ -89,6 +91,7 @@ func (b *Doorbell) Notify(last *uint32) bool {
 
 // Quiet reports whether Notify would find nothing to do.
 func (b *Doorbell) Quiet(last uint32) bool {
+	invariant.Fence()
 	e := b.sleeping.Load() // pairs with the store in Sleep ("sleeping")
 	return e == 0 || e == last
 }
