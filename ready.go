@@ -89,6 +89,10 @@ func (r *readiness) run(ctx context.Context) {
 			}
 			r.e.upkeep()
 		}
+		select {
+		case <-r.armed: // by a receive before this signal
+		default:
+		}
 		r.signal()
 		select {
 		case <-r.armed:
