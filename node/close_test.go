@@ -80,13 +80,16 @@ func TestCloseTwice(t *testing.T) {
 	work.Wait()
 }
 
-// flood has a service of n send numbered messages to a name at there, until stop is closed, and returns how
-// many were sent.
-func flood(t *testing.T, n *Node, stop chan struct{}) (sent func() int64) {
+// flood has a service of n send numbered messages, most of them at most, to a name at there, until stop is
+// closed, and returns how many were sent.
+func flood(t *testing.T, n *Node, most int64, stop chan struct{}) (sent func() int64) {
 	t.Helper()
 	done := make(chan int64, 1)
 	go func() {
 		for i := int64(0); ; i++ {
+			if i == most {
+				<-stop
+			}
 			select {
 			case <-stop:
 				done <- i
@@ -147,7 +150,7 @@ func TestNothingIsLostWhenANodeEnds(t *testing.T) {
 				})}
 			}
 			stop := make(chan struct{})
-			sent := flood(t, a, stop)
+			sent := flood(t, a, 1<<22, stop)
 			early := uint64(0)
 			for range lives {
 				b := begin(t, d, there, Config{Services: []actor.Spec{spec()}})

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -207,12 +209,10 @@ func (p *Process) Gone() bool {
 	if p.over {
 		return true
 	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
-	if err != nil {
-		return true
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	return strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
+	// Not by its state in /proc: the first thread of a process in exec is a zombie there for as long as the others take to end.
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, p.PID(), &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err != nil && !errors.Is(err, unix.EINTR) || info.Signo != 0
 }
 
 // Line reads the next line of the process's standard output, without its end.
