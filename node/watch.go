@@ -18,11 +18,11 @@ const (
 
 // A state is what is known of the process that has a peer's address. The peer's mu guards it.
 type state struct {
-	era   uint64    // grows when the process is found to be another one
-	life  uint32    // as its last Pong in this era said; 0: none has come
-	away  int       // how often in a row nobody had bound it
-	heard time.Time // the look before which it was heard of last, or something began to be due
-	used  bool      // something was asked since the last look
+	era   uint64 // grows when the process is found to be another one
+	life  uint32 // as its last Pong in this era said; 0: none has come
+	away  int    // how often in a row nobody had bound it
+	quiet int    // looks since it was heard of, or something began to be due
+	used  bool   // something was asked since the last look
 
 	known bool   // what follows was looked at lately
 	far   bool   // it is on another host
@@ -86,8 +86,8 @@ func (n *Node) look(p *peer) {
 		return
 	}
 	p.used = false
-	if p.alive.Swap(false) {
-		p.heard = time.Now()
+	if p.quiet++; p.alive.Swap(false) {
+		p.quiet = 0
 	}
 	era := p.era
 	p.see()
@@ -99,7 +99,7 @@ func (n *Node) look(p *peer) {
 	never := !p.far && p.binds == 0 && !p.bound // it has not come yet
 	gone, anew := p.away >= awayMost && !never, p.era != era
 	asks := (p.far || p.life == 0) && waits
-	silent := asks && time.Since(p.heard) > n.cfg.Patience
+	silent := asks && time.Duration(p.quiet)*lookEach > n.cfg.Patience // a clock would count a stop of this process, too
 	p.mu.Unlock()
 	switch {
 	case gone:
