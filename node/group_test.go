@@ -30,6 +30,12 @@ func TestGroupOfSeveralNodes(t *testing.T) {
 	for range 5 {
 		far = append(far, member(b))
 	}
+	eventually(t, "the Ping of the far node, whose answer would be counted", func() bool {
+		q := b.peer(here)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return len(q.watches) > 0 && q.life == a.life
+	})
 	count := func(what string, n int) {
 		t.Helper()
 		before, sent := len(got.get()), a.Stats().Sent
