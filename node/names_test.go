@@ -410,7 +410,7 @@ func renewed(args []byte) error {
 	if _, err := os.Stdin.Read(make([]byte, 1)); err != nil { // no more: the rest is the next program's
 		return err
 	}
-	return n.Restart(context.Background(), RestartOptions{Env: append(os.Environ(), generationVariable+"=1")})
+	return n.Restart(context.Background(), RestartOptions{Env: append(os.Environ(), generationVariable+"=1"), Grace: patience})
 }
 
 // Through a hot restart services keep their names, and lose them with their end; those of services that

@@ -81,7 +81,7 @@ func change(plan changelingPlan) error {
 		}
 		os.Setenv(generationVariable, strconv.Itoa(generation+1))
 		ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
-		err := n.Restart(ctx, RestartOptions{})
+		err := n.Restart(ctx, RestartOptions{Grace: 90 * time.Second})
 		cancel()
 		return fmt.Errorf("restart %d: %w", generation+1, err)
 	}
