@@ -81,7 +81,7 @@ func TestKillsUnderCalls(t *testing.T) {
 	}
 	rng := testutil.Rand(t)
 	d := domain(t)
-	a := begin(t, d, here, Config{})
+	a := begin(t, d, here, Config{Patience: patience}) // the first process may take a while to come
 	plan := victimPlan{Root: filepath.Dir(d.Table().Folder()), Ledger: filepath.Join(t.TempDir(), "ledger"), Most: most}
 	ledger, err := killtest.OpenReceived(plan.Ledger, 1, most)
 	if err != nil {
@@ -115,7 +115,7 @@ func TestKillsUnderCalls(t *testing.T) {
 	var sent int64
 	work.Go(func() {
 		for !stop.Load() && sent < most {
-			if err := a.Runtime().Send(soon(t), At(there), Named{"sink", sent + 1}); err != nil {
+			if err := a.Runtime().Send(context.Background(), At(there), Named{"sink", sent + 1}); err != nil {
 				t.Error(err)
 				return
 			}

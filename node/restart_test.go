@@ -64,7 +64,7 @@ func newLoad(t *testing.T, restarts int) (*load, *killtest.Process) {
 	t.Helper()
 	d := domain(t)
 	l := &load{t: t}
-	cfg := Config{Services: []actor.Spec{{Name: "home", New: actor.Func(echo)}}}
+	cfg := Config{Patience: patience, Services: []actor.Spec{{Name: "home", New: actor.Func(echo)}}}
 	cfg.Actor.Events.Undelivered = func(actor.PID, actor.Undelivered) { l.refused.Add(1) }
 	l.a = begin(t, d, here, cfg)
 	plan := changelingPlan{Root: filepath.Dir(d.Table().Folder()), Ledger: filepath.Join(t.TempDir(), "ledger"), Most: mostSent, Restarts: restarts, Rest: 60}
@@ -135,7 +135,7 @@ func (l *load) send(lane int, to func(v any) (actor.PID, any)) {
 	l.work.Go(func() {
 		for !l.stop.Load() && l.sent[lane] < mostSent {
 			pid, value := to(l.sent[lane] + 1)
-			if err := l.a.Runtime().Send(soon(l.t), pid, value); err != nil {
+			if err := l.a.Runtime().Send(context.Background(), pid, value); err != nil {
 				l.t.Error(err)
 				return
 			}
@@ -158,7 +158,7 @@ func (l *load) multicast(member actor.PID) {
 	}
 	l.work.Go(func() {
 		for !l.stop.Load() {
-			if err := l.a.Runtime().Send(soon(l.t), g.PID(), l.multicasts); err != nil {
+			if err := l.a.Runtime().Send(context.Background(), g.PID(), l.multicasts); err != nil {
 				l.t.Error(err)
 				return
 			}
@@ -245,7 +245,7 @@ func TestRestartsUnderLoad(t *testing.T) {
 func TestWatchesGoOnOverRestarts(t *testing.T) {
 	d := domain(t)
 	heard := new(list[actor.PID])
-	a := begin(t, d, here, Config{Services: []actor.Spec{{Name: "heard", New: actor.Func(func(_ *actor.Context, m *actor.Message) error {
+	a := begin(t, d, here, Config{Patience: patience, Services: []actor.Spec{{Name: "heard", New: actor.Func(func(_ *actor.Context, m *actor.Message) error {
 		heard.add(m.Value.(*order).Next)
 		return nil
 	})}}})

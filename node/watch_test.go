@@ -78,7 +78,7 @@ func TestCallOfNoNode(t *testing.T) {
 // A node that has said who it is may take as long as it likes.
 func TestSlowIsNotSilent(t *testing.T) {
 	d := domain(t)
-	a := begin(t, d, here, Config{Patience: 2 * lookEach})
+	a := begin(t, d, here, Config{Patience: 4 * lookEach})
 	r := bindRaw(t, d, there)
 	done := make(chan error, 1)
 	go func() {
