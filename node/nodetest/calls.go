@@ -174,7 +174,7 @@ func (s *side) many(n int, f func(u User)) {
 }
 
 // long is how long a handler takes that nobody waits for.
-const long = 20 * time.Second
+const long = time.Hour
 
 // Who waits no longer is told so, and what comes late goes to nobody else.
 func deadlines(s *side) {

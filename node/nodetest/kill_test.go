@@ -255,11 +255,11 @@ func (k *killing) kill(i int) {
 	k.kills[killRoles[i]]++
 }
 
-// run kills who is drawn, for so long; then everybody comes to an end, and the ledgers are judged.
+// run kills who is drawn, for so long, and until both have been killed; then everybody comes to an end, and the ledgers are judged.
 func (k *killing) run(total time.Duration, daemons []*netlab.Daemon) {
 	k.Helper()
 	k.up()
-	for end := time.Now().Add(total); time.Now().Before(end); {
+	for end := time.Now().Add(total); time.Now().Before(end) || k.kills[killRoles[0]] == 0 || k.kills[killRoles[1]] == 0; {
 		time.Sleep(time.Duration(k.rng.Int64N(int64(200 * time.Millisecond))))
 		switch who := k.rng.IntN(4); {
 		case who < 2:
@@ -298,6 +298,9 @@ func (k *killing) end() {
 	}
 	defer received.Close()
 	time.Sleep(500 * time.Millisecond) // in peace
+	k.await("calls and messages", func() bool {
+		return words.Get(callsAnswered) > 0 && sent.Accepted(0) > 0 || k.parties[0].Gone() || k.parties[1].Gone()
+	})
 	words.Set(stopSending, 1)
 	k.await("the client to end", k.parties[0].Gone)
 	if err := k.parties[0].Wait(); err != nil {
