@@ -190,12 +190,12 @@ func (w *killing) sleep(a Account, rng *rand.Rand) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+rng.IntN(1000))*time.Microsecond)
 	defer cancel()
-	has, err := a.Sleep(ctx, time.Minute)
+	has, err := a.Sleep(ctx, time.Hour)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil
 	}
 	if err == nil {
-		w.t.Errorf("a sleep of a minute is over, with a deadline: %v", has)
+		w.t.Errorf("a sleep of an hour is over, with a deadline: %v", has)
 	}
 	return err
 }

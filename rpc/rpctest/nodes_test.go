@@ -25,9 +25,6 @@ import (
 // key is that of all domains: each has a folder of its own.
 const key = 1000
 
-// patience is far more than anything here takes.
-const patience = 90 * time.Second
-
 // The addresses of the two sides. They are of two hosts where there are two.
 var (
 	here  = addr.MustParse("0.0.1.1")

@@ -48,7 +48,7 @@ func TestKillsOfTheOtherProcess(t *testing.T) {
 		})
 	}
 	kills := 0
-	for end := time.Now().Add(netlab.Time(t, 5*time.Second)); time.Now().Before(end); kills++ {
+	for end := time.Now().Add(netlab.Time(t, 5*time.Second)); time.Now().Before(end) || kills == 0; kills++ {
 		p := killtest.Start(t, "far", farPlan{root})
 		p.Line()
 		time.Sleep(time.Duration(rng.Int64N(int64(200 * time.Millisecond))))
@@ -58,7 +58,10 @@ func TestKillsOfTheOtherProcess(t *testing.T) {
 		p.Kill()
 	}
 	killtest.Start(t, "far", farPlan{root}).Line()
-	time.Sleep(100 * time.Millisecond)
+	before := m.good.Load()
+	for end := time.Now().Add(patience); m.good.Load() == before && time.Now().Before(end) && !t.Failed(); {
+		time.Sleep(time.Millisecond)
+	}
 	m.stop.Store(true)
 	callers.Wait()
 	if kills == 0 || m.good.Load() == 0 {
