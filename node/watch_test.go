@@ -110,6 +110,27 @@ func TestSlowIsNotSilent(t *testing.T) {
 	}
 }
 
+// While a node does not look, as when its machine stands still, nobody loses patience: an answer that is there afterwards counts.
+func TestStandstillIsNotSilence(t *testing.T) {
+	d := domain(t)
+	a, r := begin(t, d, here, Config{Patience: 6 * lookEach}), bindRaw(t, d, there)
+	done := make(chan error, 1)
+	go func() {
+		_, err := a.Runtime().Call(soon(t), At(there), Named{"x", 1})
+		done <- err
+	}()
+	call := r.get()
+	eventually(t, "a look, from which the silence counts", func() bool { return !a.peer(there).alive.Load() })
+	a.restart.look.Lock()
+	time.Sleep(8 * lookEach)
+	a.restart.look.Unlock()
+	time.Sleep(lookEach) // for a look
+	r.put(here, &envelope.Envelope{Kind: envelope.Reply, To: call.From, Session: call.Session})
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // A Down for a process that had this address before, or for another service, is nobody's.
 func TestDownOfALifeBefore(t *testing.T) {
 	d := domain(t)
