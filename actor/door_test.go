@@ -130,7 +130,7 @@ func rested(t *testing.T, rt *Runtime, atDoor int) {
 		n, size, runs, atDoor, looking int
 		watched                        bool
 	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(90 * time.Second); ; time.Sleep(time.Millisecond) {
 		q.mu.Lock()
 		is, parked := counts{q.n, int(q.size.Load()), q.workers - q.parked, q.atDoor, int(q.looking.Load()), q.watched}, q.parked
 		q.mu.Unlock()

@@ -189,9 +189,9 @@ func TestRestore(t *testing.T) {
 // eventually waits until f is true.
 func eventually(t *testing.T, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(90 * time.Second); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("not after 10 s")
+			t.Fatal("not after 90 s")
 		}
 	}
 }

@@ -132,7 +132,7 @@ func open(t *testing.T, workers int, spins bool, handle func(n int32)) (w *wire,
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
+	for end := time.Now().Add(90 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s did not come", what)
 		}
