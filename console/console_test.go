@@ -92,7 +92,7 @@ func start(t *testing.T, rt *actor.Runtime) map[string]actor.PID {
 
 func TestCommands(t *testing.T) {
 	testutil.NoLeaks(t)
-	k, rt := newConsole(t, Config{Name: "arena", Timeout: 50 * time.Millisecond, Netstat: func() []Attachment {
+	k, rt := newConsole(t, Config{Name: "arena", Timeout: patience, Netstat: func() []Attachment {
 		return []Attachment{{Kind: "lane", Local: "0.0.0.1", Remote: "0.0.0.2", State: "bound", Received: 20480, Sent: 3, Note: "tab\there"}}
 	}})
 	pids := start(t, rt)
@@ -154,7 +154,11 @@ func TestCommands(t *testing.T) {
 		{"ping echo", `^` + echo + ` answered in \S+$`, ""},
 		{"ping waiter", `^:\d+ is alive: it answered in \S+, but not to a ping: .*the waiter is busy$`, ""},
 		{"ping strict", `is alive: .*panic: interface conversion`, ""},
+		{"timeout", `^1m30s$`, ""},
+		{"timeout 50ms", `^50ms$`, ""},
 		{"ping mute", "", `^ping: :\d+ did not answer within 50ms: .*deadline exceeded$`},
+		{"call mute 1", "", `deadline exceeded$`},
+		{"timeout 2m", `^2m0s$`, ""},
 		{"ping :999", "", `^ping: call :999: no such service$`},
 		{"ping 0.0.3.1/1", "", `no way to other processes$`},
 		{"ping", "", `^ping: argument "": want a PID such as :1f, or a name$`},
@@ -165,12 +169,11 @@ func TestCommands(t *testing.T) {
 		{"call echo 1e999", "", `^call: value "1e999": number 1e999: want one that a float64 can be$`},
 		{"call echo OK", `^OK$`, ""},
 		{`call echo "ERROR no\nOK"`, "^ERROR no\nOK$", ""},
-		{"call mute 1", "", `deadline exceeded$`},
 		{"call echo", "", `^call: argument "echo": want a PID or a name, and a value$`},
 		{"call nobody 1", "", `^call: name "nobody": no such service`},
 		{"send echo 1", `^$`, ""},
 		{"send :999 1", "", `^send: send to :999: no such service$`},
-		{"timeout", `^50ms$`, ""},
+		{"timeout", `^2m0s$`, ""},
 		{"timeout 20ms", `^20ms$`, ""},
 		{"timeout 0", "", `^timeout: argument "0": want a time from 1ns to 24h`},
 		{"timeout 25h", "", `^timeout: argument "25h": want`},
@@ -217,7 +220,7 @@ func TestCommands(t *testing.T) {
 
 func TestProfileAndStopHaveEffect(t *testing.T) {
 	testutil.NoLeaks(t)
-	k, rt := newConsole(t, Config{Timeout: 20 * time.Millisecond})
+	k, rt := newConsole(t, Config{Timeout: patience})
 	pids := start(t, rt)
 	_, c := open(t, k)
 	do := func(line string) (string, error) { return c.Do(t.Context(), line) }
@@ -238,6 +241,9 @@ func TestProfileAndStopHaveEffect(t *testing.T) {
 	}
 	for len(rt.Tasks(pids["waiter"], false)) == 0 {
 		time.Sleep(time.Millisecond)
+	}
+	if _, err := do("timeout 20ms"); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := do("stop waiter"); err == nil || !strings.Contains(err.Error(), "deadline exceeded") {
 		t.Errorf("stop of what waits for ever: %v", err)
@@ -349,7 +355,7 @@ func TestListIsCut(t *testing.T) {
 }
 
 func TestValuesOfTheProgram(t *testing.T) {
-	k, rt := newConsole(t, Config{Value: func(text string) (any, error) {
+	k, rt := newConsole(t, Config{Timeout: patience, Value: func(text string) (any, error) {
 		if text == "bad" {
 			return nil, errors.New("want another one")
 		}

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	acceptFailures = 10                     // in a row, then Serve gives up
-	acceptPause    = 5 * time.Millisecond   // after the first of them; doubled each time
-	refusalTime    = 100 * time.Millisecond // to send one
+	acceptFailures = 10                   // in a row, then Serve gives up
+	acceptPause    = 5 * time.Millisecond // after the first of them; doubled each time
+	refusalTime    = time.Second          // to send one
 )
 
 // Serve serves connections of ln until ctx is over, and then returns nil when all

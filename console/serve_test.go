@@ -271,11 +271,14 @@ func TestServeThatIsOverEnds(t *testing.T) {
 	})
 }
 
+// patience is for commands that a slow machine is to have time for.
+const patience = 90 * time.Second
+
 // TestManyConnections has connections, services and commands come and go at once.
 func TestManyConnections(t *testing.T) {
 	testutil.NoLeaks(t)
 	rng := testutil.Rand(t)
-	k, rt := newConsole(t, Config{MaxConns: 50})
+	k, rt := newConsole(t, Config{MaxConns: 50, Timeout: patience})
 	start(t, rt)
 	ln, err := k.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
