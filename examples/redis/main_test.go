@@ -69,12 +69,11 @@ func realRedis(t *testing.T) string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed
 	})
-	for range 500 {
+	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if nc, err := net.Dial("unix", socket); err == nil {
 			nc.Close()
 			return "unix:" + socket
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("redis-server does not listen")
 	return ""
@@ -178,6 +177,9 @@ func TestRepliesGoToWhoHasAsked(t *testing.T) {
 	}
 }
 
+// gone asks a client whether it knows that its server has hung up.
+type gone struct{}
+
 // TestServerGoesAway has a server that hangs up: what was under way fails, and the next command dials again.
 func TestServerGoesAway(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -185,7 +187,15 @@ func TestServerGoesAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	rt, redis, _ := services(t, ln.Addr().String())
+	testutil.NoLeaks(t)
+	rt := actortest.New(t, actor.Config{})
+	r, m := &client{address: ln.Addr().String()}, new(actor.Mux)
+	actor.On(m, r.command)
+	actor.Serve(m, func(*actor.Context, gone) (bool, error) { return r.n == nil || r.n.Err() != nil, nil })
+	redis, err := rt.Start(t.Context(), actor.Spec{New: func() actor.Handler { return m }})
+	if err != nil {
+		t.Fatal(err)
+	}
 	accept := func(want, answer string) net.Conn {
 		nc, err := ln.Accept()
 		if err != nil {
@@ -228,7 +238,15 @@ func TestServerGoesAway(t *testing.T) {
 				t.Errorf("after %q: %v, want %v", test.answer, err, test.want)
 			}
 		}
-		time.Sleep(10 * time.Millisecond) // that it has hung up is known here
+		for end := time.Now().Add(90 * time.Second); ; time.Sleep(time.Millisecond) {
+			known, err := actor.AskRuntime[bool](t.Context(), rt, redis, gone{})
+			if known {
+				break
+			}
+			if err != nil || time.Now().After(end) {
+				t.Fatalf("after %q: the client does not see that the server has hung up: %v", test.answer, err)
+			}
+		}
 	}
 }
 

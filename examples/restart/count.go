@@ -60,7 +60,7 @@ func serve(root string, in io.Reader, out io.Writer) error {
 	defer n.Close()
 	go func() {
 		for range asked {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			err := n.Restart(ctx, node.RestartOptions{}) // returns only if it has failed
 			cancel()
 			failed <- err
