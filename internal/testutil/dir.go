@@ -22,7 +22,7 @@ const (
 
 	// settleTime is how long something may take to go away: other test
 	// processes run at the same time.
-	settleTime = 2 * time.Second
+	settleTime = 90 * time.Second
 )
 
 // Dir returns a new empty directory for a domain, and removes it with all that
@@ -76,9 +76,10 @@ func strays(top string) []string {
 // newStrays lists what is in top, was not there before, and does not go away
 // within the time given.
 func newStrays(top string, before []string, settle time.Duration) []string {
-	for deadline := time.Now().Add(settle); ; time.Sleep(settle / 40) {
+	for deadline := time.Now().Add(settle); ; time.Sleep(5 * time.Millisecond) {
+		last := time.Now().After(deadline) // first: the machine may stand still while it is looked
 		found := slices.DeleteFunc(strays(top), func(path string) bool { return slices.Contains(before, path) })
-		if len(found) == 0 || time.Now().After(deadline) {
+		if len(found) == 0 || last {
 			return found
 		}
 	}

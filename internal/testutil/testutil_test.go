@@ -116,7 +116,7 @@ func TestDirReportsWhatStaysElsewhere(t *testing.T) {
 
 func TestDirWaitsForWhatIsGoing(t *testing.T) {
 	f, top := &fakeTest{TB: t}, t.TempDir()
-	dirIn(f, top, 10*time.Second)
+	dirIn(f, top, settleTime)
 	passing := mkdir(t, top, "skybus-passing")
 	gone := time.AfterFunc(50*time.Millisecond, func() { _ = os.Remove(passing) })
 	defer gone.Stop()
@@ -162,7 +162,8 @@ func TestNoLeaksIsContent(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	NoLeaks(t)
-	c, began := StartClock(), time.Now()
+	began := time.Now() // before the clock: it may be ahead of this goroutine
+	c := StartClock()
 	for c.ticks.Load() < 10 {
 		time.Sleep(clockTick)
 	}
