@@ -40,7 +40,7 @@ func holder(args []string) error {
 	}
 	pid := os.Getpid()
 	if len(args) > 2 {
-		heir := exec.Command("sleep", "60")
+		heir := exec.Command("sleep", "600")
 		if err := heir.Start(); err != nil {
 			return err
 		}
