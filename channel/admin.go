@@ -297,13 +297,13 @@ func (t *Table) ends(a, b addr.Addr) (addr.Addr, addr.Addr) {
 
 // both takes two bind locks.
 func (t *Table) both(a, b addr.Addr) (unlock func(), err error) {
-	if err := t.takeBind(a, bindPatience); err != nil {
+	if err := t.takeBind(a); err != nil {
 		return nil, err
 	}
 	if a == b {
 		return func() { t.locks.Unbind(uint32(a)) }, nil
 	}
-	if err := t.takeBind(b, bindPatience); err != nil {
+	if err := t.takeBind(b); err != nil {
 		t.locks.Unbind(uint32(a))
 		return nil, err
 	}

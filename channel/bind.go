@@ -14,9 +14,10 @@ import (
 	"github.com/skybus-io/skybus/shm"
 )
 
-// bindPatience is how long Bind goes on trying: the kernel needs a moment to
-// release the locks of a process that was just killed.
-const bindPatience = 200 * time.Millisecond
+// bindTries is how often Bind tries, a millisecond apart: the kernel needs a moment to
+// release the locks of a process that was just killed. They are counted, and no time is
+// measured: it goes on while the machine stands still, and whoever holds the lock with it.
+const bindTries = 200
 
 // A Binding is an address that this process holds.
 type Binding struct {
@@ -33,7 +34,7 @@ func (t *Table) Bind(a addr.Addr) (*Binding, error) {
 	if err := t.mayBind(a); err != nil {
 		return nil, err
 	}
-	if err := t.takeBind(a, bindPatience); err != nil {
+	if err := t.takeBind(a); err != nil {
 		return nil, err
 	}
 	b := &Binding{t: t, addr: a}
@@ -56,16 +57,15 @@ func (t *Table) mayBind(a addr.Addr) error {
 }
 
 // takeBind takes the bind lock, or says who has it.
-func (t *Table) takeBind(a addr.Addr, patience time.Duration) error {
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+func (t *Table) takeBind(a addr.Addr) error {
+	for range bindTries {
 		ok, err := t.locks.TryBind(uint32(a))
 		if err != nil || ok {
 			return err
 		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%s: %w: %s", t.Format(a), ErrInUse, t.holder(a))
-		}
+		time.Sleep(time.Millisecond)
 	}
+	return fmt.Errorf("%s: %w: %s", t.Format(a), ErrInUse, t.holder(a))
 }
 
 // holder describes the process that has a bound, as far as it has said so.

@@ -241,7 +241,7 @@ type Relay struct {
 // BindRelay makes this process the domain's relay until Close or its death.
 // Errors: ErrInUse.
 func (t *Table) BindRelay() (*Relay, error) {
-	if err := t.takeBind(relayAddr, bindPatience); errors.Is(err, ErrInUse) {
+	if err := t.takeBind(relayAddr); errors.Is(err, ErrInUse) {
 		return nil, fmt.Errorf("%w: another relay daemon runs for domain %d", ErrInUse, t.key)
 	} else if err != nil {
 		return nil, err
