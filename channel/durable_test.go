@@ -262,7 +262,7 @@ func TestGroupCommit(t *testing.T) {
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
+	for end := time.Now().Add(90 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it never came to: %s", what)
 		}
@@ -276,7 +276,7 @@ func TestGroupCommitUnderLoad(t *testing.T) {
 	var syncs atomic.Int32
 	onSync(t, func(f *os.File) error {
 		syncs.Add(1)
-		time.Sleep(time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // far longer than it takes all of them to send
 		return sys.Sync(f)
 	})
 	_, s, to := durablePair(t, Durability{Sync: true, Dir: testutil.Dir(t)})
