@@ -214,7 +214,7 @@ func (h *hostile) flip(dice uint32) {
 
 // play runs a program of operations, two bytes each.
 func (h *hostile) play(ops []byte) {
-	hang := time.AfterFunc(20*time.Second, func() { panic("an operation on a hostile ring does not come back") })
+	hang := time.AfterFunc(5*time.Minute, func() { panic("an operation on a hostile ring does not come back") })
 	defer hang.Stop()
 	for ; len(ops) >= 2; ops = ops[2:] {
 		h.do(ops[0], ops[1])
