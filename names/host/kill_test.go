@@ -119,7 +119,8 @@ func TestKillsUnderChanges(t *testing.T) {
 		}
 		return len(all) == 0
 	})
-	sound(t, r)
+	// The last one may have died in a change: who watches puts that right at one of the next looks.
+	eventually(t, "a table that is whole", func() bool { list, err := r.Check(); return err == nil && len(list) == 0 })
 	t.Logf("%d kills, %d changes were seen", kills, len(l.get()))
 }
 
