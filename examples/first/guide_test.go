@@ -172,11 +172,14 @@ func talk(t *testing.T, gate string) (ann, bob *peer) {
 	return ann, bob
 }
 
+// ownHost is a loopback address that nobody else uses: a gate that is started again finds its port free.
+const ownHost = "127.77.1.1"
+
 func resume(t *testing.T, p *place) {
 	p.start(t, "roomd").expect(t, "the room is open")
-	first := p.start(t, "gated", "-listen", "127.0.0.1:0")
+	first := p.start(t, "gated", "-listen", ownHost+":0")
 	at1 := first.address(t)
-	at2 := p.start(t, "gated", "-at", "0.0.1.2", "-listen", "127.0.0.1:0", "-adopt", "0.0.1.1").address(t)
+	at2 := p.start(t, "gated", "-at", "0.0.1.2", "-listen", ownHost+":0", "-adopt", "0.0.1.1").address(t)
 	ann := p.start(t, "talk", "-name", "ann", "-gate", at1+","+at2)
 	ann.expect(t, "* ann is here")
 	bob := p.start(t, "talk", "-name", "bob", "-gate", at1)
