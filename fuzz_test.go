@@ -162,7 +162,7 @@ func (m *model) poll(dst, limit, fail int) {
 
 // messages loops until the inbox is empty, or breaks after so many messages.
 func (m *model) messages(dst, most int) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience/4)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if m.waiting(dst) == 0 {
 		cancel()

@@ -86,6 +86,14 @@ func soon(t testing.TB) context.Context {
 	return ctx
 }
 
+// going is soon for something long: the context ends when no step was made for so long.
+func going(t testing.TB) (ctx context.Context, step func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	late := time.AfterFunc(patience, cancel)
+	t.Cleanup(func() { late.Stop(); cancel() })
+	return ctx, func() { late.Reset(patience) }
+}
+
 func send(t testing.TB, e *skybus.Endpoint, dst addr.Addr, text string) {
 	t.Helper()
 	if err := e.Send(soon(t), dst, []byte(text)); err != nil {

@@ -203,9 +203,14 @@ func (v *victim) ended(die bool) {
 	if err := v.p.Wait(); err != nil || !v.p.Killed() {
 		v.k.t.Fatalf("the %s %d ended by itself: %v\n%s", v.role, v.index, err, v.k.plan.violations())
 	}
+	v.killed()
+	v.start(die)
+}
+
+// killed counts a kill, by whomever.
+func (v *victim) killed() {
 	v.k.kills++
 	if v.role == "kill reader" {
 		v.k.readerKills++
 	}
-	v.start(die)
 }

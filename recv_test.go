@@ -222,8 +222,10 @@ func TestGiveBackLeavesNoMapping(t *testing.T) {
 		t.Errorf("received %d bytes as message %d", len(m.Data), m.Seq)
 	}
 	drain(t, to)
-	if m := mappings(t, d.Table().Folder()+"/l-00000101-00000201"); m != 1 {
-		t.Errorf("the lane is mapped %d times", m)
+	m := mappings(t, d.Table().Folder()+"/l-00000101-00000201")
+	l, _ := d.Table().Lane(channel.Pair{Src: a, Dst: b}) // it is given back once more, if that took a second
+	if m != 1 && !(m == 0 && l.Idle) {
+		t.Errorf("the lane is mapped %d times (given back: %v)", m, l.Idle)
 	}
 }
 
