@@ -117,7 +117,7 @@ func (m mutant) write(t *testing.T) (overlay string) {
 // runChild runs the mutant's tests in a process of their own.
 func runChild(t *testing.T, m mutant, overlay string) (out string, passed bool) {
 	t.Helper()
-	args := []string{"test", "-vet=off", "-count=1", "-timeout=60s", "-failfast", "-run", m.run}
+	args := []string{"test", "-vet=off", "-count=1", "-timeout=15m", "-failfast", "-run", m.run}
 	if m.race {
 		args = append(args, "-race", "-short")
 	} else {
