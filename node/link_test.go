@@ -5,6 +5,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,6 +86,7 @@ func TestLinksAcrossNodes(t *testing.T) {
 			do(a, x, linking{link: y})
 			do(a, x, linking{link: y}) // it is no other link
 			eventually(t, "the link", func() bool { return links(b.peer(here)) == 1 && links(a.peer(there)) == 1 })
+			eventually(t, "each to be watched", func() bool { return watched(b.peer(here)) == 1 && watched(a.peer(there)) == 1 })
 			switch tt.unlink {
 			case 1:
 				do(a, x, linking{unlink: y})
@@ -135,6 +137,18 @@ func servings(p *peer) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.serving)
+}
+
+// watched counts the services that are watched from p, and not only to be watched.
+func watched(p *peer) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, list := range p.serving {
+		if !slices.ContainsFunc(list, func(m monitor) bool { return m.m == nil }) {
+			n++
+		}
+	}
+	return n
 }
 
 // Who links itself to a service that is gone, or whose process dies, fails, and its Restart heals it.

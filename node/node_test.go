@@ -177,12 +177,7 @@ func TestMonitorElsewhere(t *testing.T) {
 			if err := <-began; err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the monitor", func() bool {
-				q := b.peer(here)
-				q.mu.Lock()
-				defer q.mu.Unlock()
-				return len(q.serving) == 1
-			})
+			eventually(t, "the monitor", func() bool { return watched(b.peer(here)) == 1 })
 			c.end(b, p)
 			d := <-downs
 			if d.Service != p || c.is == nil && d.Reason != nil || !errors.Is(d.Reason, c.is) {

@@ -227,7 +227,16 @@ func TestHostsFindEachOther(t *testing.T) {
 	carry(t, from, to, 200, 100)
 	_ = to.Close()
 	soon(t, "the address is free again", func() bool { return a.route("0.0.2.1") == nil })
-	carry(t, from, a.bind("0.0.2.1"), 300, 10)
+	var err error
+	soon(t, "every process sees that", func() bool { // a moment later
+		to, err = a.dom.Bind(addr.MustParse("0.0.2.1"))
+		return !errors.Is(err, skybus.ErrBoundElsewhere)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	carry(t, from, to, 300, 10)
 }
 
 // A managed engine is refused in so many words, as long as there is none.
