@@ -54,17 +54,28 @@ func (h *home) abandon() {
 	}
 }
 
-// reclaim starts the own home. If another gate has adopted it, that is asked to give it back.
+// errOwn is the answer of a gate whose own home it is that is asked for.
+var errOwn = errors.New("another gate has it as its own")
+
+// reclaim starts the own home. If another gate has adopted it, that is asked to give it back; one that is only about to adopt it has
+// no door yet, and is asked again.
 func (g *Gate) reclaim(at addr.Addr) (*home, error) {
-	end := time.Now().Add(givePatience)
-	for {
+	var asked error
+	for n := 0; ; n++ { // counted, for a machine that stands still meanwhile
 		h, err := g.startHome(at, g.cfg.Node)
-		if err == nil || !errors.Is(err, skybus.ErrInUse) || g.cfg.Resume == nil || time.Now().After(end) {
+		switch {
+		case err == nil || !errors.Is(err, skybus.ErrInUse) && !errors.Is(err, vault.ErrInUse) || g.cfg.Resume == nil:
 			return h, err
+		case errors.Is(asked, errOwn), n == int(givePatience/reclaimPauses):
+			if asked != nil {
+				err = fmt.Errorf("%w; and nobody gives it back: %w", err, asked)
+			}
+			return nil, err
 		}
-		if asked := g.askBack(at); asked != nil {
-			return nil, fmt.Errorf("%w; and nobody gives it back: %w", err, asked)
+		if n == 0 {
+			g.log.Info("the home is in use: whoever has it is asked to give it back", "home", at)
 		}
+		asked = g.askBack(at)
 		time.Sleep(reclaimPauses)
 	}
 }
@@ -83,7 +94,13 @@ func (g *Gate) askBack(at addr.Addr) error {
 	return done(c)
 }
 
-// giveBack ends an adopted home: its clients come again, and find it where it was. false: it is this gate's own.
+func (g *Gate) isOwn(h *home) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return h == g.own
+}
+
+// giveBack ends an adopted home: its clients come again, and find it where it was. false: it is not adopted yet, or not any more.
 func (g *Gate) giveBack(h *home) bool {
 	g.mu.Lock()
 	if h == g.own || g.homes[h.addr] != h || g.closed {

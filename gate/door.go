@@ -29,6 +29,7 @@ const (
 	doorHand = 'H' // a connection follows, as sock.SendFD has it, with a handed
 	doorGive = 'G' // the home is to be given back
 	doorDone = 'K' // the answer, when it is done
+	doorOwn  = 'O' // the answer of a gate whose own home is to be given back
 )
 
 const (
@@ -132,10 +133,14 @@ func (d *door) serve(c *net.UnixConn) {
 		}
 		_, _ = io.Copy(io.Discard, c) // the other side closes first: until then it may be writing
 	case doorGive:
-		if d.h.g.giveBack(d.h) {
-			_ = c.SetDeadline(time.Now().Add(doorPatience))
-			_, _ = c.Write([]byte{doorDone})
+		answer := byte(doorDone)
+		if d.h.g.isOwn(d.h) {
+			answer = doorOwn
+		} else if !d.h.g.giveBack(d.h) {
+			return // it is being adopted, or closed: who asks asks again
 		}
+		_ = c.SetDeadline(time.Now().Add(doorPatience))
+		_, _ = c.Write([]byte{answer})
 	}
 }
 
@@ -222,7 +227,9 @@ func hand(c *net.UnixConn, s *sock.Conn, hd *handed) error {
 // done waits for the answer.
 func done(c *net.UnixConn) error {
 	var answer [1]byte
-	if _, err := io.ReadFull(c, answer[:]); err != nil || answer[0] != doorDone {
+	if _, err := io.ReadFull(c, answer[:]); err == nil && answer[0] == doorOwn {
+		return errOwn
+	} else if err != nil || answer[0] != doorDone {
 		return fmt.Errorf("the other process has answered %q: %w", answer, err)
 	}
 	return nil

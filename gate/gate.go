@@ -43,6 +43,8 @@ type Gate struct {
 	done    chan struct{} // closed last of all
 	err     error         // of Close
 
+	relieving sync.Mutex // held by the one who kicks for the budget
+
 	mu      sync.Mutex
 	homes   map[addr.Addr]*home
 	resting map[addr.Addr]rest // homes that were given back
@@ -184,6 +186,11 @@ func (g *Gate) tick() {
 
 // relieve kicks the clients with the longest queues until the budget is kept.
 func (g *Gate) relieve() {
+	if !g.budget.Over() {
+		return
+	}
+	g.relieving.Lock() // or the next one would be kicked for what the first one gives back
+	defer g.relieving.Unlock()
 	for g.budget.Over() {
 		l := g.longest()
 		if l == nil {

@@ -161,7 +161,7 @@ func TestAuthService(t *testing.T) {
 		}
 		return c.Reply(&Grant{Bind: ToName(room, "room"), Identity: append([]byte("known as "), h.Data...), Welcome: []byte("welcome to " + h.Transport)})
 	})})
-	g := open(t, d, gateA, Config{AuthService: ToName(room, "auth"), Resume: &Resume{}, Entry: EntryLimits{Auth: time.Second}})
+	g := open(t, d, gateA, Config{AuthService: ToName(room, "auth"), Resume: &Resume{}})
 	c := connect(t, g.address, dial.Options{Auth: []byte("ann"), Resume: true})
 	say(t, c, "hi")
 	expect(t, c, "welcome to tcp", "hi")
@@ -175,7 +175,8 @@ func TestAuthService(t *testing.T) {
 			t.Errorf("%s: got %v, want code %d", data, err, code)
 		}
 	}
-	if _, err := dial.Dial(soon(t), g.address, dial.Options{Auth: []byte("never"), Resume: true}); err == nil {
+	limited := open(t, d, gateB, Config{AuthService: ToName(room, "auth"), Resume: &Resume{}, Entry: EntryLimits{Auth: time.Second}})
+	if _, err := dial.Dial(soon(t), limited.address, dial.Options{Auth: []byte("never"), Resume: true}); err == nil {
 		t.Error("a client is in though nobody has answered")
 	}
 }

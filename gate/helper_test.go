@@ -4,6 +4,7 @@ package gate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -27,6 +28,24 @@ import (
 )
 
 const patience = 90 * time.Second
+
+// window is for how long sessions wait for their clients, unless a test says so: longer than a machine stands still, and shorter than patience.
+const window = 80 * time.Second
+
+// unhurried takes from a gate the limits that a client of a busy machine would exceed without being slow.
+func unhurried(cfg *Config) {
+	for _, limit := range []*time.Duration{
+		&cfg.Entry.FirstByte, &cfg.Entry.TLS, &cfg.Entry.Upgrade, &cfg.Entry.Auth, &cfg.Entry.HalfPacket, &cfg.Client.Marks.Slow, &cfg.Client.Marks.Stall,
+	} {
+		*limit = cmp.Or(*limit, -1)
+	}
+	if cfg.Resume != nil {
+		r := *cfg.Resume
+		r.Window = cmp.Or(r.Window, window)
+		r.Vault = cmp.Or(r.Vault, vault.Config{Sessions: 128, Ring: 4 << 20, Sources: 64})
+		cfg.Resume = &r
+	}
+}
 
 // The addresses of tests.
 var (
@@ -80,9 +99,7 @@ func openWith(t testing.TB, d *skybus.Domain, at addr.Addr, cfg Config, ec entry
 	if cfg.Log == nil {
 		cfg.Log = quiet()
 	}
-	if cfg.Resume != nil && cfg.Resume.Vault == (vault.Config{}) {
-		cfg.Resume.Vault = vault.Config{Sessions: 128, Ring: 4 << 20, Sources: 64}
-	}
+	unhurried(&cfg)
 	g, err := Start(d, at, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -259,6 +276,8 @@ func letInBy(to func(who string) Target) func(context.Context, *Hello) (*Grant, 
 
 func connect(t testing.TB, address string, o dial.Options) *dial.Client {
 	t.Helper()
+	o.Handshake = cmp.Or(o.Handshake, patience)
+	o.Ping = cmp.Or(o.Ping, 10*patience) // a gate on a machine that stands still is silent, too
 	c, err := dial.Dial(soon(t), address, o)
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,7 +23,6 @@ import (
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/gate/dial"
 	"github.com/skybus-io/skybus/gate/entry"
-	"github.com/skybus-io/skybus/gate/vault"
 	"github.com/skybus-io/skybus/internal/killtest"
 	"github.com/skybus-io/skybus/internal/testutil"
 	"github.com/skybus-io/skybus/node"
@@ -32,21 +33,20 @@ import (
 var roles = map[string]killtest.Role{"gate": gateRole, "room": roomRole}
 
 type gateArgs struct {
-	Root, Listen string
-	Log          string // the file for its log
-	At           addr.Addr
-	Adopt        []addr.Addr
+	Root  string
+	Log   string // the file for its log
+	At    addr.Addr
+	Adopt []addr.Addr
 }
 
 // gateConfig is that of all gates of these tests.
 func gateConfig() Config {
-	return Config{
-		Auth: letIn(ToName(room, "room")), Log: slog.New(slog.DiscardHandler),
-		Resume: &Resume{Window: 20 * time.Second, Vault: vault.Config{Sessions: 128, Ring: 4 << 20, Sources: 64}},
-	}
+	cfg := Config{Auth: letIn(ToName(room, "room")), Log: slog.New(slog.DiscardHandler), Resume: &Resume{}}
+	unhurried(&cfg)
+	return cfg
 }
 
-// gateRole is a gate until its standard input ends; then it closes in good order.
+// gateRole is a gate until its standard input ends; then it closes in good order. It says where it listens.
 func gateRole(args []byte) error {
 	a, err := killtest.Args[gateArgs](args)
 	if err != nil {
@@ -69,13 +69,13 @@ func gateRole(args []byte) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", a.Listen)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(l, entry.Config{}) }()
-	fmt.Println("ready")
+	fmt.Println("ready", l.Addr())
 	_, _ = io.Copy(io.Discard, os.Stdin) // until it is closed
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
@@ -199,24 +199,39 @@ func (p *player) write(ctx context.Context) error {
 	return nil
 }
 
-// freePort returns an address where nobody listens.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+// A signpost knows where the gates listen: each time at another port, for one that is free for a moment may be somebody else's then.
+type signpost struct{ ports sync.Map } // by the name of a home
 
-func startGate(t testing.TB, a gateArgs) *killtest.Process {
+// start starts the process of a gate.
+func (s *signpost) start(t testing.TB, a gateArgs) *killtest.Process {
 	t.Helper()
 	p := killtest.Start(t, "gate", a)
-	if line := p.Line(); line != "ready" {
+	line := p.Line()
+	port, ok := strings.CutPrefix(line, "ready ")
+	if !ok {
 		t.Fatalf("the gate's process says %q", line)
 	}
+	s.ports.Store(a.At.String(), port)
 	return p
+}
+
+// kill kills the process of a gate: nobody can connect to it any more.
+func (s *signpost) kill(p *killtest.Process, at addr.Addr) {
+	s.ports.Delete(at.String())
+	p.Kill()
+}
+
+// address returns what a client calls the gate that has a home.
+func (s *signpost) address(at addr.Addr) string { return at.String() + ":1" }
+
+// connect is for dial.Options.
+func (s *signpost) connect(ctx context.Context, address string) (net.Conn, error) {
+	home, _, _ := net.SplitHostPort(address)
+	port, ok := s.ports.Load(home)
+	if !ok {
+		return nil, fmt.Errorf("nobody listens at %s", address)
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", port.(string))
 }
 
 // goesOn waits until a player has got so many packets.
@@ -251,12 +266,12 @@ func testKill(t *testing.T, adopt bool) {
 			t.Logf("what the gates have written: %v\n%s", err, text)
 		}
 	}()
-	first := gateArgs{Root: root, Listen: freePort(t), Log: log, At: gateA}
+	first := gateArgs{Root: root, Log: log, At: gateA}
+	gates := &signpost{}
 	var others []string
 	if adopt {
-		second := gateArgs{Root: root, Listen: freePort(t), Log: log, At: gateB, Adopt: []addr.Addr{gateA}}
-		others = append(others, second.Listen)
-		p := startGate(t, second)
+		others = append(others, gates.address(gateB))
+		p := gates.start(t, gateArgs{Root: root, Log: log, At: gateB, Adopt: []addr.Addr{gateA}})
 		defer func() {
 			p.In.Close()
 			if err := p.Wait(); err != nil {
@@ -264,7 +279,7 @@ func testKill(t *testing.T, adopt bool) {
 			}
 		}()
 	}
-	p := startGate(t, first)
+	p := gates.start(t, first)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var players []*player
@@ -273,29 +288,37 @@ func testKill(t *testing.T, adopt bool) {
 	defer stopReading()
 	for range 8 {
 		pl := &player{err: make(chan error, 2)}
-		pl.c = connect(t, first.Listen, dial.Options{Auth: []byte("x"), Resume: true, Others: others, Max: 200 * time.Millisecond, Patience: time.Minute})
+		pl.c = connect(t, gates.address(gateA), dial.Options{
+			Auth: []byte("x"), Resume: true, Others: others, Connect: gates.connect, Max: 200 * time.Millisecond, Patience: 2 * patience,
+		})
 		players = append(players, pl)
 		readers.Go(func() { pl.err <- pl.read(reading) })
 		writers.Go(func() { pl.err <- pl.write(ctx) })
 	}
+	eventually(t, "all to be in", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.last) == len(players) })
 	var ticks sync.WaitGroup
 	roomPID, _ := n.Runtime().Lookup("room")
 	ticks.Go(func() {
-		for ctx.Err() == nil {
-			_ = n.Runtime().Send(ctx, roomPID, tick{})
-			pause(ctx, 15*time.Millisecond)
+		for said := uint64(0); ctx.Err() == nil; pause(ctx, 15*time.Millisecond) {
+			// However long a gate is away, a client does not miss more than the vault keeps.
+			if slices.ContainsFunc(players, func(p *player) bool { return p.all.Load()+100 < said }) {
+				continue
+			}
+			if n.Runtime().Send(ctx, roomPID, tick{}) == nil {
+				said++
+			}
 		}
 	})
 	for i := range 4 {
 		time.Sleep(time.Duration(100+rng.IntN(200)) * time.Millisecond)
-		p.Kill()
+		gates.kill(p, gateA)
 		if adopt {
 			if i%2 == 0 { // else it comes back before, or while, it is adopted
 				before := players[0].got.Load()
 				goesOn(t, players[0], before+200)
 			}
 		}
-		p = startGate(t, first)
+		p = gates.start(t, first)
 	}
 	before := players[0].got.Load()
 	goesOn(t, players[0], before+100)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,7 +171,8 @@ func TestNewestAndDroppable(t *testing.T) {
 	conn := stuck(t, g, "ann")
 	c := book.client(t, 0)
 	big := bytes.Repeat([]byte("x"), 60_000)
-	for sent := 0; !book.has("*gate.Slow"); sent++ {
+	// So much waits that it stays slow whatever the network still takes.
+	for sent := uint64(1); ; sent++ {
 		if sent > 400 {
 			t.Fatal("the client does not become slow")
 		}
@@ -178,7 +180,12 @@ func TestNewestAndDroppable(t *testing.T) {
 			book.out.Send(c, Must, big)
 			return book.out.Flush(ctx)
 		})
-		time.Sleep(time.Millisecond)
+		eventually(t, "the packet to be queued", func() bool { return g.Stats().Out == sent })
+		if i, ok := g.Session(c); !ok {
+			t.Fatal("the session has ended")
+		} else if i.Conn.Queue.Bytes > 6<<20 {
+			break
+		}
 	}
 	do(t, n, func(ctx *actor.Context) error {
 		for i := range 100 {
@@ -219,16 +226,27 @@ func TestNewestAndDroppable(t *testing.T) {
 	if got := strings.Join(small, ","); got != "seven 99,eight 99,last" {
 		t.Errorf("the client gets %s", got)
 	}
-	if st := g.Stats(); st.Replaced != 198 || st.Dropped != 100 || st.Slow != 1 {
+	st := g.Stats()
+	if st.Replaced != 198 || st.Dropped != 100 || st.Slow == 0 {
 		t.Errorf("replaced %d, dropped %d, slow %d", st.Replaced, st.Dropped, st.Slow)
 	}
+	// It was slow more than once if the network was, before its own memory was full.
+	edges := int(2 * st.Slow)
 	eventually(t, "the client to be quick again", func() bool {
-		return book.count(func(b *diary) int { return len(b.others) }) >= 2
+		return book.count(func(b *diary) int { return len(b.others) }) >= edges
 	})
 	book.mu.Lock()
 	defer book.mu.Unlock()
-	if over, under := book.others[0].(*Slow), book.others[1].(*Slow); !over.Over || under.Over || over.Queued < queue.DefaultSoft {
-		t.Errorf("got %+v, then %+v", over, under)
+	overs := 0
+	for _, o := range book.others {
+		if s := o.(*Slow); s.Over && s.Queued >= queue.DefaultSoft {
+			overs++
+		} else if s.Over || s.Queued > queue.DefaultSoft/2 {
+			t.Errorf("got %+v", s)
+		}
+	}
+	if last := book.others[len(book.others)-1].(*Slow); len(book.others) != edges || 2*overs != edges || last.Over {
+		t.Errorf("of %d edges, want %d, %d are above the mark; the last one is %+v", len(book.others), edges, overs, last)
 	}
 }
 
@@ -241,7 +259,7 @@ func TestSlowClients(t *testing.T) {
 	g := open(t, d, gateA, Config{Auth: letIn(ToName(room, "room"))})
 	var wg sync.WaitGroup
 	faults := make(chan error, all)
-	quit := make(chan struct{})
+	var got [all]atomic.Uint64 // packets of each client that reads
 	for i := range all {
 		if i < never {
 			stuck(t, g, "never")
@@ -249,10 +267,8 @@ func TestSlowClients(t *testing.T) {
 		}
 		c := connect(t, g.address, dial.Options{Auth: []byte("reads")})
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-			defer cancel()
 			for want := uint64(1); want <= packets; want++ {
-				p, err := c.Recv(ctx)
+				p, err := c.Recv(t.Context())
 				if err != nil {
 					faults <- fmt.Errorf("client %d, packet %d: %w", i, want, err)
 					return
@@ -261,10 +277,10 @@ func TestSlowClients(t *testing.T) {
 					faults <- fmt.Errorf("client %d gets packet %d of %d bytes, want %d", i, got, len(p.Data), want)
 					return
 				}
+				got[i].Store(want)
 			}
 		})
 	}
-	defer close(quit)
 	eventually(t, "all to be in", func() bool { return book.count(func(b *diary) int { return len(b.opened) }) == all })
 	slow := map[Client]bool{}
 	do(t, n, func(c *actor.Context) error {
@@ -278,6 +294,15 @@ func TestSlowClients(t *testing.T) {
 		do(t, n, func(c *actor.Context) error {
 			book.out.ToGroup("all", Must, numbered(i+1, size))
 			return book.out.Flush(c)
+		})
+		// Who reads is never so far behind that it would have to be kicked, too.
+		eventually(t, "all who read to follow", func() bool {
+			for c := never; c < all; c++ {
+				if got[c].Load()+queue.DefaultHard/size/2 < i {
+					return len(faults) > 0
+				}
+			}
+			return true
 		})
 	}
 	wg.Wait()
@@ -420,7 +445,8 @@ func TestPaused(t *testing.T) {
 	const packets = 50
 	for i := range packets {
 		say(t, c, fmt.Sprint(i+1))
-		time.Sleep(time.Millisecond) // so that there are several reads
+		// Each one has a message of its own, until there is no more room.
+		eventually(t, "the packet to be read", func() bool { st := g.Stats(); return st.In == uint64(i+1) || st.Paused == 1 })
 	}
 	eventually(t, "the connection to be paused", func() bool { return g.Stats().Paused == 1 })
 	var list bytes.Buffer
