@@ -56,16 +56,29 @@ type gateway struct {
 
 	mu    sync.Mutex
 	infos []Info
+
+	tooSlow uint64 // clients of the test that were refused, for the machine was slow
 }
 
-// start serves a listener; nil: one of TCP.
+// unhurried returns options without the limits that a test does not name: on a machine that stands still anybody exceeds them.
+func unhurried(o Options) Options {
+	for _, limit := range []*time.Duration{&o.FirstByte, &o.TLS, &o.Upgrade, &o.Auth, &o.HalfPacket} {
+		defaults(limit, -1)
+	}
+	return o
+}
+
+// start serves a listener, without limits that are not named; nil: one of TCP.
 func start(t testing.TB, l net.Listener, opt Options, cfg Config) *gateway {
 	t.Helper()
+	return startWith(t, l, unhurried(opt), cfg)
+}
+
+// startWith is start with the default limits.
+func startWith(t testing.TB, l net.Listener, opt Options, cfg Config) *gateway {
+	t.Helper()
 	if l == nil {
-		var err error
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
+		l = listen(t)
 	}
 	g := &gateway{t: t, addr: l.Addr().String(), served: make(chan error, 1), log: new(bytes.Buffer)}
 	if opt.Accept == nil {
@@ -109,13 +122,46 @@ func (g *gateway) echo(c *client.Conn, in *Info) {
 }
 
 // last returns what is known of the connection that was served last.
-func (g *gateway) last() Info {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.infos) == 0 {
-		g.t.Fatal("no connection was served")
+func (g *gateway) last() (in Info) {
+	g.t.Helper()
+	eventually(g.t, "a connection to be served", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if len(g.infos) == 0 {
+			return false
+		}
+		in = g.infos[len(g.infos)-1]
+		return true
+	})
+	return in
+}
+
+// quick returns a client that was served within the limits: on a slow machine not at once.
+func (g *gateway) quick(open func() (*peer, error)) (p *peer) {
+	g.t.Helper()
+	eventually(g.t, "a client to be quick enough", func() bool {
+		var err error
+		if p, err = open(); err != nil {
+			g.tooSlow++
+		}
+		return err == nil
+	})
+	return p
+}
+
+// silent checks that a server has let go of its listener. (A connect could reach somebody else, who has the port by now.)
+func silent(t testing.TB, l net.Listener) bool {
+	t.Helper()
+	return errors.Is(l.(*net.TCPListener).SetDeadline(time.Time{}), net.ErrClosed)
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return g.infos[len(g.infos)-1]
+	return l
 }
 
 // refusedFor waits until a reason has been counted n times, and nothing else at all.

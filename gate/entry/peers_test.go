@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/skybus-io/skybus/gate/client"
 )
 
 // tool returns a program of somebody else's, or skips the test.
@@ -72,9 +74,13 @@ func TestOpenSSL(t *testing.T) {
 func TestCurl(t *testing.T) {
 	curl := tool(t, "curl")
 	clean(t)
-	g := start(t, nil, Options{}, Config{Handler: pages, WebSocket: WebSocket{Paths: []string{"/ws"}}})
+	closes := func(c *client.Conn, _ *Info) { // or curl would wait for more
+		c.CloseAfterFlush(nil, patience)
+		<-c.Done()
+	}
+	g := start(t, nil, Options{Accept: closes}, Config{Handler: pages, WebSocket: WebSocket{Paths: []string{"/ws"}}})
 	run := func(args ...string) string {
-		out, err := command(t, curl, append([]string{"-s", "-i", "--noproxy", "*", "--max-time", "20"}, args...)...).Output()
+		out, err := command(t, curl, append([]string{"-s", "-i", "--noproxy", "*"}, args...)...).Output()
 		if err != nil {
 			t.Logf("curl %v: %v", args, err)
 		}
@@ -89,7 +95,7 @@ func TestCurl(t *testing.T) {
 	if got := run(append(upgrade, "-H", "Origin: http://evil.example.com", "http://"+g.addr+"/ws")...); !strings.HasPrefix(got, "HTTP/1.1 403 ") {
 		t.Errorf("%q", got)
 	}
-	got := run(append(upgrade, "--max-time", "1", "-H", "Origin: http://"+g.addr, "http://"+g.addr+"/ws")...)
+	got := run(append(upgrade, "-H", "Origin: http://"+g.addr, "http://"+g.addr+"/ws")...)
 	if !strings.HasPrefix(got, "HTTP/1.1 101 ") || !strings.Contains(got, "Sec-WebSocket-Accept: "+sampleAccept) {
 		t.Errorf("%q", got)
 	}

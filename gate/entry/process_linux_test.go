@@ -40,7 +40,7 @@ func serverRole(args []byte) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	s, err := New(Options{PerAddress: -1, FirstByte: time.Minute, Log: slog.New(slog.DiscardHandler), Accept: func(c *client.Conn, in *Info) {
+	s, err := New(unhurried(Options{PerAddress: -1, Log: slog.New(slog.DiscardHandler), Accept: func(c *client.Conn, in *Info) {
 		_ = c.Serve(func(packets [][]byte) error {
 			in.Authenticated()
 			for _, p := range packets {
@@ -48,7 +48,7 @@ func serverRole(args []byte) error {
 			}
 			return nil
 		})
-	}})
+	}}))
 	if err != nil {
 		return err
 	}
@@ -163,6 +163,7 @@ func joinAll(t *testing.T, addr string, n int) (served []*peer) {
 	}
 	results := make(chan result)
 	slots := make(chan struct{}, 256) // of connects at a time
+	const patience = 4 * patience     // for all of them
 	for range n {
 		go func() {
 			slots <- struct{}{}

@@ -51,7 +51,7 @@ func TestSlowlorisBeforeClient(t *testing.T) {
 			if name == "a PROXY header" {
 				from = "10.0.0.1:1"
 			}
-			g := start(t, l, Options{}, Config{TLS: &tls.Config{MinVersion: tls.VersionTLS12}, Proxies: proxies})
+			g := startWith(t, l, Options{}, Config{TLS: &tls.Config{MinVersion: tls.VersionTLS12}, Proxies: proxies})
 			conn := l.dial(from)
 			defer conn.Close()
 			began := time.Now()
@@ -88,11 +88,10 @@ func TestSlowlorisClients(t *testing.T) {
 		}},
 		"TLS over a connection without a descriptor": {only(Options{TLS: short.TLS}), LateTLS, nil},
 		"silent behind the TLS handshake": {only(Options{FirstByte: time.Second}), LateFirstByte, func(g *gateway) net.Conn {
-			c := tls.Client(g.dial(), &tls.Config{RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12})
-			if err := c.Handshake(); err != nil {
-				t.Error(err)
-			}
-			return c
+			return g.quick(func() (*peer, error) {
+				c := tls.Client(g.dial(), &tls.Config{RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12})
+				return newPeer(c), c.Handshake()
+			}).Conn
 		}},
 		"half a packet before auth": {only(Options{HalfPacket: short.HalfPacket}), LateHalfPacket, func(g *gateway) net.Conn {
 			c := g.dial()
@@ -148,7 +147,7 @@ func TestSlowlorisClients(t *testing.T) {
 			if err := ends(conn); err != nil {
 				t.Error(err)
 			}
-			g.refusedFor(c.why, 1)
+			g.refusedFor(c.why, 1+g.tooSlow)
 			g.empty()
 			conn.Close()
 		})
@@ -163,9 +162,9 @@ func (l *looks) count() { l.n.Add(1) }
 // wait returns when the sweeper has looked so often again, a tick or more apart: however slow the machine is, what is late by then has been found.
 func (l *looks) wait(t testing.TB, n int) {
 	t.Helper()
-	for last, end := l.n.Load()+int64(n), time.Now().Add(time.Minute); l.n.Load() < last; time.Sleep(time.Millisecond) {
+	for last, end := l.n.Load()+int64(n), time.Now().Add(patience); l.n.Load() < last; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("the sweeper does not look %d times within a minute", n)
+			t.Fatalf("the sweeper does not look %d times within %v", n, patience)
 		}
 	}
 }
@@ -175,18 +174,18 @@ func TestOneWhoKeepsTheLimits(t *testing.T) {
 	clean(t)
 	var seen looks
 	g := start(t, nil, Options{HalfPacket: 2 * tick, Auth: parts * tick, Tick: seen.count}, Config{})
-	p := newPeer(g.dial())
+	p := g.quick(func() (*peer, error) {
+		p := newPeer(g.dial())
+		return p, p.talk("hello")
+	})
+	late := g.Stats().Refused[LateAuth]
 	for range 3 { // beyond both limits, with a look at each part behind that
 		if err := p.talk("hello"); err != nil {
 			t.Fatal(err)
 		}
 		seen.wait(t, parts-1)
 	}
-	for _, r := range Reasons() {
-		if n := g.Stats().Refused[r]; n != 0 {
-			t.Errorf("%d for %v", n, r)
-		}
-	}
+	g.refusedFor(LateAuth, late)
 }
 
 // TestSweeperAgainstModel lets guests come, be admitted and go, and looks for them
@@ -278,11 +277,15 @@ func TestSweeperSleeps(t *testing.T) {
 // no fault of the client's.
 func TestHandlerMayTakeLong(t *testing.T) {
 	clean(t)
-	release := make(chan struct{})
+	release, entered := make(chan struct{}), make(chan struct{}, 1)
 	var seen looks
 	g := start(t, nil, Options{HalfPacket: parts * tick, Tick: seen.count, Accept: func(c *client.Conn, in *Info) {
 		_ = c.Serve(func(packets [][]byte) error {
 			in.Authenticated()
+			select {
+			case entered <- struct{}{}:
+			default:
+			}
 			<-release
 			for _, p := range packets {
 				send(c, p)
@@ -290,13 +293,24 @@ func TestHandlerMayTakeLong(t *testing.T) {
 			return nil
 		})
 	}}, Config{})
-	p := newPeer(g.dial())
-	for _, piece := range []string{"\x00\x05he", "llo\x00\x05wor", "ld"} {
-		if _, err := io.WriteString(p, piece); err != nil {
-			t.Fatal(err)
+	p := g.quick(func() (*peer, error) {
+		p := newPeer(g.dial())
+		for _, piece := range []string{"\x00\x05he", "llo\x00\x05wor", "ld"} {
+			if _, err := io.WriteString(p, piece); err != nil {
+				return nil, err
+			}
+			time.Sleep(10 * time.Millisecond) // so that they are several reads
 		}
-		time.Sleep(10 * time.Millisecond) // so that they are several reads
-	}
+		before := g.tooSlow
+		eventually(t, "the handler to be called, or the client to be late", func() bool {
+			return len(entered) > 0 || g.Stats().Refused[LateHalfPacket] > before
+		})
+		if len(entered) == 0 {
+			return nil, errors.New("the client was late")
+		}
+		return p, nil
+	})
+	late := g.Stats().Refused[LateHalfPacket]
 	seen.wait(t, 2*parts+1) // beyond the limit, with a look at each part behind that
 	close(release)
 	for _, want := range []string{"hello", "world"} {
@@ -304,7 +318,7 @@ func TestHandlerMayTakeLong(t *testing.T) {
 			t.Fatalf("%q, %v, want %q", got, err, want)
 		}
 	}
-	if n := g.Stats().Refused[LateHalfPacket]; n != 0 {
-		t.Errorf("%d for %v", n, LateHalfPacket)
+	if n := g.Stats().Refused[LateHalfPacket]; n != late {
+		t.Errorf("%d for %v, want %d", n, LateHalfPacket, late)
 	}
 }

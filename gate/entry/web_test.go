@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -164,7 +163,8 @@ func TestHandlerAndClose(t *testing.T) {
 		<-release
 		fmt.Fprint(rw, "done")
 	})
-	g := start(t, nil, Options{}, Config{Handler: slow})
+	l := listen(t)
+	g := start(t, l, Options{}, Config{Handler: slow})
 	result := make(chan string, 1)
 	go func() {
 		a, err := get(g, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -173,13 +173,7 @@ func TestHandlerAndClose(t *testing.T) {
 	<-began
 	ended := make(chan error, 1)
 	go func() { ended <- g.Shutdown(context.Background()) }()
-	eventually(t, "it does not listen", func() bool {
-		c, err := net.Dial("tcp", g.addr)
-		if err == nil {
-			c.Close()
-		}
-		return err != nil
-	})
+	eventually(t, "it does not listen", func() bool { return silent(t, l) })
 	close(release)
 	if got := <-result; got != "done<nil>" {
 		t.Errorf("the request that was being answered: %s", got)
@@ -193,10 +187,14 @@ func TestHandlerAndClose(t *testing.T) {
 func TestSlowHeadForHandler(t *testing.T) {
 	clean(t)
 	g := start(t, nil, Options{Upgrade: time.Second}, Config{Handler: pages})
-	p := newPeer(g.dial())
-	if a, err := p.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"); err != nil || a.status != 200 {
-		t.Fatal(a, err)
-	}
+	p := g.quick(func() (*peer, error) {
+		p := newPeer(g.dial())
+		a, err := p.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+		if err == nil && a.status != 200 {
+			t.Fatal(a)
+		}
+		return p, err
+	})
 	if _, err := io.WriteString(p, "GET / HTTP/1.1\r\nHo"); err != nil {
 		t.Fatal(err)
 	}
