@@ -131,6 +131,11 @@ func tcpPair(t testing.TB) (*net.TCPConn, *net.TCPConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { peer.Close() })
+	const room = 256 << 10 // or a system with much of it would take all that tests write
+	if err := errors.Join(mine.(*net.TCPConn).SetWriteBuffer(room), peer.(*net.TCPConn).SetWriteBuffer(room),
+		mine.(*net.TCPConn).SetReadBuffer(room), peer.(*net.TCPConn).SetReadBuffer(room)); err != nil {
+		t.Fatal(err)
+	}
 	return mine.(*net.TCPConn), peer.(*net.TCPConn)
 }
 
@@ -153,7 +158,7 @@ const calls = "conn.call" // what a Task says that handles one
 // eventually waits until f is true.
 func eventually(t testing.TB, f func() bool) {
 	t.Helper()
-	for range 2000 {
+	for range 18_000 {
 		if f() {
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -279,7 +280,7 @@ func TestWaitsThatEndEarlyLoseNothing(t *testing.T) {
 	write(t, peer, "half a ")
 
 	ctx, cancel := context.WithCancel(t.Context())
-	gone := make(chan error, 1)
+	gone := make(chan error, 1000)
 	go func() {
 		_, err := rt.Call(ctx, p, call(func(c *actor.Context) error {
 			_, err := n.ReadLine(c, "\n", 0)
@@ -305,16 +306,21 @@ func TestWaitsThatEndEarlyLoseNothing(t *testing.T) {
 	}
 
 	write(t, peer, "la")
-	_, err := rt.Call(within(t, 20*time.Millisecond), p, call(func(c *actor.Context) error {
-		_, err := n.ReadLine(c, "\n", 0)
-		gone <- err
-		return err
-	}))
-	wantError(t, err, context.DeadlineExceeded)
+	for began, limit := false, 20*time.Millisecond; !began; limit *= 2 { // until it is enough for the handler to begin
+		begun := new(atomic.Bool)
+		_, err := rt.Call(within(t, limit), p, call(func(c *actor.Context) error {
+			begun.Store(true)
+			_, err := n.ReadLine(c, "\n", 0)
+			gone <- err
+			return err
+		}))
+		wantError(t, err, context.DeadlineExceeded)
+		began = begun.Load()
+	}
 	wantError(t, <-gone, context.DeadlineExceeded)
 
 	n.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
-	err = in(t, rt, p, func(c *actor.Context) error {
+	err := in(t, rt, p, func(c *actor.Context) error {
 		_, err := n.ReadLine(c, "\n", 0)
 		return err
 	})
