@@ -176,7 +176,7 @@ func TestADeclaredLengthTakesNoMemory(t *testing.T) {
 		t.Errorf("%d bytes are held, pending %v, want 3 and true", r.Held(), r.Pending())
 	}
 	head := WSHeader{Opcode: OpContinuation, Masked: true, Length: math.MaxInt64 - 3}.Append(nil)
-	allocs := testing.AllocsPerRun(10, func() {
+	allocs := testing.AllocsPerRun(1000, func() {
 		if m, n, err := r.Next(head, math.MaxInt); m.Opcode != OpContinuation || n != 0 || err != nil {
 			t.Fatalf("a header is %+v, %d, %v", m, n, err)
 		}

@@ -378,12 +378,19 @@ func TestRenewLosesNothing(t *testing.T) {
 	both(t, func(t *testing.T, near *Conn, far stream) {
 		const packets, size = 3000, 10
 		rng := testutil.Rand(t)
+		var renewed atomic.Int32
 		go func() {
 			all := bytes.Repeat([]byte("0123456789"), packets)
-			for len(all) > 0 {
+			for seen, at := int32(0), 0; len(all) > 0; {
 				n := min(1+rng.IntN(25), len(all))
 				_, _ = far.Write(all[:n])
 				all = all[n:]
+				if at += n; at > size*packets/5 { // whoever renews has its turn now and then
+					for renewed.Load() == seen && len(all) > 0 {
+						time.Sleep(time.Millisecond)
+					}
+					seen, at = renewed.Load(), 0
+				}
 				time.Sleep(time.Duration(rng.IntN(40)) * time.Microsecond)
 			}
 			_ = far.CloseWrite()
@@ -401,9 +408,9 @@ func TestRenewLosesNothing(t *testing.T) {
 				}
 			}
 		})
-		got, renewed := 0, 0
+		got := 0
 		err := ErrRenew
-		for ; errors.Is(err, ErrRenew); renewed++ {
+		for ; errors.Is(err, ErrRenew); renewed.Add(1) {
 			err = near.Loop(nil, taker(func(b []byte) (int, error) {
 				n := 0
 				for ; len(b)-n >= size; n += size {
@@ -420,8 +427,8 @@ func TestRenewLosesNothing(t *testing.T) {
 		if !errors.Is(err, io.EOF) || got != packets {
 			t.Errorf("%d packets and %v, want %d and the end", got, err, packets)
 		}
-		if renewed < 3 {
-			t.Errorf("renewed %d times only", renewed)
+		if n := renewed.Load(); n < 3 {
+			t.Errorf("renewed %d times only", n)
 		}
 	})
 }
