@@ -16,7 +16,7 @@ import (
 )
 
 // hang is how long a test waits for what must come; it is no measure of anything.
-const hang = 60 * time.Second
+const hang = 3 * time.Minute
 
 // An Arena is an engine as a test of elections sees it.
 type Arena struct {

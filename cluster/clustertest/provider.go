@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,24 +51,26 @@ func Run(t *testing.T, open func(t *testing.T) World) {
 // commit does a batch, and tries again where that may be needed: the batches here may be done twice.
 func (w *World) commit(t *testing.T, p cluster.Provider, b cluster.Batch) uint64 {
 	t.Helper()
+	rev, err := w.tryCommit(t, p, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rev
+}
+
+func (w *World) tryCommit(t *testing.T, p cluster.Provider, b cluster.Batch) (uint64, error) {
 	for {
 		rev, err := p.Commit(t.Context(), b)
-		if err == nil {
-			return rev
-		}
 		if !w.Faulty || !errors.Is(err, cluster.ErrUnavailable) {
-			t.Fatal(err)
+			return rev, err
 		}
 	}
 }
 
 // try does a batch and returns what comes of it, unless that was a fault of the test.
 func (w *World) try(t *testing.T, p cluster.Provider, b cluster.Batch) error {
-	for {
-		if _, err := p.Commit(t.Context(), b); !w.Faulty || !errors.Is(err, cluster.ErrUnavailable) {
-			return err
-		}
-	}
+	_, err := w.tryCommit(t, p, b)
+	return err
 }
 
 func (w *World) put(t *testing.T, p cluster.Provider, pairs ...string) uint64 {
@@ -228,8 +231,8 @@ func (w *World) grant(t *testing.T, p cluster.Provider, ttl time.Duration) clust
 // leases keep keys, and take them along.
 func leases(t *testing.T, w *World) {
 	p := w.Open(t)
-	a, b := w.grant(t, p, time.Minute), w.grant(t, p, time.Minute)
-	if a.ID() == 0 || a.ID() == b.ID() || a.TTL() != time.Minute {
+	a, b := w.grant(t, p, cluster.MaxTTL), w.grant(t, p, cluster.MaxTTL)
+	if a.ID() == 0 || a.ID() == b.ID() || a.TTL() != cluster.MaxTTL {
 		t.Fatalf("leases %x of %v and %x", a.ID(), a.TTL(), b.ID())
 	}
 	w.commit(t, p, cluster.Batch{Do: []cluster.Op{
@@ -257,22 +260,69 @@ func leases(t *testing.T, w *World) {
 
 // leasesEnd with their client, and not while it is there.
 func leasesEnd(t *testing.T, w *World) {
+	for try := 1; ; try++ {
+		err := w.leaseEnds(t)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errStoodStill) || try == 20 {
+			t.Fatal(err)
+		}
+		t.Logf("try %d: %v", try, err)
+	}
+}
+
+// errStoodStill is why a lease may be lost although its client is there.
+var errStoodStill = errors.New("the process had no turn for a third of the TTL")
+
+func (w *World) leaseEnds(t *testing.T) error {
+	const ttl = time.Second
 	p, other := w.Open(t), w.Open(t)
-	gone, stays := w.grant(t, p, time.Second), w.grant(t, other, time.Second)
+	stoodStill := watchTurns(ttl / 3)
+	gone, stays := w.grant(t, p, ttl), w.grant(t, other, ttl)
 	holder := other
 	if w.OwnLeases {
 		holder = p
 	}
-	w.commit(t, holder, cluster.Batch{Do: []cluster.Op{cluster.Put("/gone", nil, gone.ID())}})
-	w.commit(t, other, cluster.Batch{Do: []cluster.Op{cluster.Put("/stays", nil, stays.ID())}})
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
+	_, tooLate := w.tryCommit(t, holder, cluster.Batch{Do: []cluster.Op{cluster.Put("/gone", nil, gone.ID())}})
+	_, err := w.tryCommit(t, other, cluster.Batch{Do: []cluster.Op{cluster.Put("/stays", nil, stays.ID())}})
+	if closed := p.Close(); closed != nil {
+		t.Fatal(closed)
 	}
 	<-gone.Lost()
-	for len(w.get(t, other, all("/")).KVs) > 1 {
+	for slices.ContainsFunc(w.get(t, other, all("/")).KVs, func(kv cluster.KV) bool { return kv.Key == "/gone" }) {
 		time.Sleep(10 * time.Millisecond)
 	}
-	w.want(t, other, all("/"), "/stays=")
+	err = errors.Join(tooLate, err)
+	if kvs := w.get(t, other, all("/")).KVs; err == nil && (len(kvs) != 1 || kvs[0].Key != "/stays") {
+		err = fmt.Errorf("there are %+v, want /stays", kvs)
+	}
+	if stoodStill() && err != nil {
+		err = fmt.Errorf("%w: %w", errStoodStill, err)
+	}
+	return err
+}
+
+// watchTurns watches whether this process has its turns. The function that it returns ends that, and says whether it had none for d or more.
+func watchTurns(d time.Duration) (stoodStill func() bool) {
+	stop, longest := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		most := time.Duration(0)
+		for last, over := time.Now(), false; !over; {
+			select {
+			case <-time.After(d / 10):
+			case <-stop:
+				over = true
+			}
+			now := time.Now()
+			most, last = max(most, now.Sub(last)), now
+		}
+		longest <- most
+	}()
+	return func() bool {
+		close(stop)
+		return <-longest >= d
+	}
 }
 
 // A watchLog hands on what a watch tells.

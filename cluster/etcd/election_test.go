@@ -28,7 +28,7 @@ func TestTokensGrowOverAWipe(t *testing.T) {
 	testutil.NoLeaks(t)
 	s := etcdtest.Start(t, 1, nil)
 	elections := func() *cluster.Elections {
-		e, err := cluster.NewElections(dial(t, s, Options{}), cluster.ElectionsConfig{Cluster: "test"})
+		e, err := cluster.NewElections(dial(t, s, Options{}), cluster.ElectionsConfig{Cluster: "test", TTL: cluster.MaxTTL})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestTokensGrowOverAWipe(t *testing.T) {
 		s.Wipe()
 		select {
 		case <-l.Lost():
-		case <-time.After(time.Minute):
+		case <-time.After(3 * time.Minute):
 			t.Fatalf("round %d: the leader has not heard that etcd was wiped", round)
 		}
 	}

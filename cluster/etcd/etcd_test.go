@@ -3,6 +3,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 func dial(t testing.TB, s *etcdtest.Cluster, o Options) *Client {
 	t.Helper()
 	o.Cluster, o.Endpoints = "test", s.Endpoints()
+	o.Patience = cmp.Or(o.Patience, 90*time.Second) // with a machine that stands still
 	c, err := Dial(o)
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +101,9 @@ func owner(i int) names.Owner {
 
 func newNames(t testing.TB, p cluster.Provider, c cluster.NamesConfig) *cluster.Names {
 	t.Helper()
+	if c.TTL == 0 { // or a machine that stands still costs all their names
+		c.TTL, c.Grace = cluster.MaxTTL, cmp.Or(c.Grace, 13*time.Second)
+	}
 	n, err := cluster.NewNames(p, c)
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +267,7 @@ func TestAdopt(t *testing.T) {
 	testutil.NoLeaks(t)
 	s := etcdtest.Start(t, 1, nil)
 	one := dial(t, s, Options{})
-	le, err := one.Grant(t.Context(), 5*time.Second)
+	le, err := one.Grant(t.Context(), cluster.MaxTTL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,10 +54,10 @@ func TestCertificates(t *testing.T) {
 		return clustertest.World{Open: func(t *testing.T) cluster.Provider { return dial(t, s, Options{TLS: a.Client()}) }, Forget: forget}
 	})
 	stranger := etcdtest.NewAuthority(t).Client()
-	refused(t, dial(t, s, Options{TLS: stranger}), "certificate signed by unknown authority")
+	refused(t, dial(t, s, Options{TLS: stranger, Patience: time.Second}), "certificate signed by unknown authority")
 	none := a.Client()
 	none.Certificates = nil
-	refused(t, dial(t, s, Options{TLS: none}), "certificate required", "broken pipe", "connection reset")
+	refused(t, dial(t, s, Options{TLS: none, Patience: time.Second}), "certificate required", "broken pipe", "connection reset")
 }
 
 // admit makes the users root and bus, of which bus may use the keys of a cluster, and has etcd ask for passwords.
@@ -145,8 +145,8 @@ func TestUsers(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("the watch ended with %v", err)
 	}
-	refused(t, dial(t, s, Options{User: "bus", Password: "wrong"}), "authentication failed")
-	refused(t, dial(t, s, Options{}), "user name is empty")
+	refused(t, dial(t, s, Options{User: "bus", Password: "wrong", Patience: time.Second}), "authentication failed")
+	refused(t, dial(t, s, Options{Patience: time.Second}), "user name is empty")
 	if err := le.Revoke(t.Context()); err != nil {
 		t.Error(err)
 	}

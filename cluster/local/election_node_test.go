@@ -45,7 +45,7 @@ func (s *campaigner) Handle(c *actor.Context, m *actor.Message) error {
 // electing starts a node with a service that campaigns.
 func electing(t *testing.T, d *skybus.Domain, at string, p cluster.Provider) (*campaigner, actor.PID) {
 	t.Helper()
-	e, err := cluster.NewElections(p, cluster.ElectionsConfig{})
+	e, err := cluster.NewElections(p, cluster.ElectionsConfig{TTL: cluster.MaxTTL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestElectionsOfNodes(t *testing.T) {
 	t.Cleanup(func() { d.Close() })
 	e := NewEngine(Limits{})
 	t.Cleanup(e.Close)
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer stop()
 	open := func() *spy {
 		c := e.Provider(Options{})
@@ -148,7 +148,7 @@ func TestAServiceThatEndsWhileItCampaigns(t *testing.T) {
 	}
 	candidates := func(want int) {
 		t.Helper()
-		for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(3 * time.Minute); ; time.Sleep(time.Millisecond) {
 			snap, err := p.Get(t.Context(), cluster.Query{Key: cluster.ElectionsRoot("default"), Prefix: true})
 			if err == nil && len(snap.KVs) == want {
 				return

@@ -3,6 +3,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ func TestElectionsWithFaults(t *testing.T) {
 
 func newElections(t *testing.T, p cluster.Provider, c cluster.ElectionsConfig) *cluster.Elections {
 	t.Helper()
+	c.TTL = cmp.Or(c.TTL, cluster.MaxTTL)
 	e, err := cluster.NewElections(p, c)
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +163,7 @@ func workUnderFaults(t *testing.T, e *cluster.Elections, store *ledger, who stri
 func mustBeLost(t *testing.T, l *cluster.Leadership) {
 	select {
 	case <-l.Lost():
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		t.Errorf("token %d is refused, and leads", l.Token())
 	}
 }

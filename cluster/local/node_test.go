@@ -26,7 +26,7 @@ func global(t *testing.T, d *skybus.Domain, at string) *node.Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	all, err := cluster.NewNames(p, cluster.NamesConfig{})
+	all, err := cluster.NewNames(p, cluster.NamesConfig{TTL: cluster.MaxTTL, Grace: 13 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestNamesOfNodes(t *testing.T) {
 		s.Close()
 		e.Close()
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	a, b, c := global(t, d, "0.0.3.1"), global(t, d, "0.0.3.2"), global(t, d, "0.0.3.3")
 	var banks []actor.PID

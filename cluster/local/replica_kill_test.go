@@ -33,7 +33,7 @@ func daemonChild(what string) error {
 	if err != nil {
 		return err
 	}
-	r, err := NewReplica(p, ReplicaOptions{Host: "west", State: words[2], TTL: time.Minute})
+	r, err := NewReplica(p, ReplicaOptions{Host: "west", State: words[2], TTL: cluster.MaxTTL})
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func TestADaemonThatIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	conf := cluster.NamesConfig{TTL: 2 * time.Minute}
+	conf := cluster.NamesConfig{TTL: cluster.MaxTTL}
 	n, busy := newNames(t, c, conf), newNames(t, c, conf)
 	east := newRoot(t, h.dial(), "east")
 	other := newNames(t, clientOf(t, east), conf)

@@ -3,6 +3,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,9 +24,8 @@ const everything = ""
 // newSite returns a replica of what p's engine has; it is closed with the test.
 func newSite(t *testing.T, p cluster.Provider, root string, o ReplicaOptions) *Replica {
 	t.Helper()
-	if o.Host == "" {
-		o.Host = "west"
-	}
+	o.Host = cmp.Or(o.Host, "west")
+	o.TTL = cmp.Or(o.TTL, cluster.MaxTTL)
 	o = o.withDefaults()
 	if err := o.check(); err != nil {
 		t.Fatal(err)
@@ -359,8 +359,21 @@ func TestADeathOnAHost(t *testing.T) {
 	s := west.server(ServerConfig{})
 	dying := connect(place(s))
 	a, b := newNames(t, dying, cluster.NamesConfig{TTL: time.Second}), newNames(t, clientOf(t, east), cluster.NamesConfig{})
-	request(t, a, "x", owner(0), 0, names.Owns)
-	request(t, b, "x", owner(1), 0, names.Waits)
+	for { // until it has not run out of its TTL before its death
+		if _, err := a.Request(t.Context(), "x", owner(0), 0); err != nil {
+			t.Fatal(err)
+		}
+		st, err := b.Request(t.Context(), "x", owner(1), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st == names.Waits {
+			break
+		}
+		if err := b.Release(t.Context(), "x", owner(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s.Close()
 	until(t, []names.Registry{b}, "x", []names.Owner{owner(1)})
 	a.Close()

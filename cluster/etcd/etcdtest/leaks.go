@@ -19,7 +19,7 @@ func NoLeaks(t testing.TB) {
 	}
 	t.Cleanup(func() {
 		err := goleak.Find(options...)
-		for end := time.Now().Add(time.Minute); err != nil && !t.Failed() && time.Now().Before(end); {
+		for end := time.Now().Add(hang); err != nil && !t.Failed() && time.Now().Before(end); {
 			err = goleak.Find(options...) // it waits for a moment
 		}
 		if err != nil && !t.Failed() {

@@ -5,6 +5,7 @@ package etcdtest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -131,14 +132,14 @@ func (c *Cluster) Wipe() {
 // Leader returns the index of the member that leads.
 func (c *Cluster) Leader() int {
 	c.t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(hang); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		for i, m := range c.Members {
 			if m.e != nil && m.e.Server.Leader() == m.e.Server.MemberID() {
 				return i
 			}
 		}
 	}
-	c.t.Fatal("no member leads within a minute")
+	c.t.Fatalf("no member leads within %v", hang)
 	return -1
 }
 
@@ -218,13 +219,18 @@ const hang = 2 * time.Minute
 
 func urls(at string) []url.URL { return []url.URL{{Scheme: "http", Host: at}} }
 
-// free returns a loopback address with a port that nobody has.
+// free returns a loopback address with a port that nobody has. A server has it again and again; so it is none of those that the
+// system gives to whoever wants any, 32768 to 60999 on Linux: somebody would have it by then.
 func free(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000))); err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal(err)
+	return ""
 }
