@@ -149,21 +149,18 @@ func (l *load) enter(ctx context.Context) (bots []*bot, err error) {
 	return bots, nil
 }
 
-// chatter has each bot say something each l.every, spread evenly, for l.talk.
+// chatter has each bot say something each l.every, spread evenly, for l.talk; what is late for that, for the machine is busy, is said as well.
 func (l *load) chatter(ctx context.Context, bots []*bot) {
 	tick := time.NewTicker(max(l.every/time.Duration(len(bots)), 50*time.Microsecond))
 	defer tick.Stop()
-	end := time.After(l.talk)
-	begin, said := time.Now(), 0
-	for {
+	at := func(d time.Duration) int { return int(d * time.Duration(len(bots)) / l.every) }
+	for begin, said := time.Now(), 0; said < at(l.talk); {
 		select {
 		case <-ctx.Done():
 			return
-		case <-end:
-			return
 		case <-tick.C:
 		}
-		for due := int(time.Since(begin) * time.Duration(len(bots)) / l.every); said < due; said++ {
+		for due := at(min(time.Since(begin), l.talk)); said < due; said++ {
 			b := bots[said%len(bots)]
 			b.Say(b.room, line())
 		}

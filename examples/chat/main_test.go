@@ -90,7 +90,7 @@ func killWhile(t *testing.T, c *chat, l *load, pause time.Duration, names ...str
 func TestKilledProcesses(t *testing.T) {
 	testutil.NoLeaks(t)
 	c := startChat(t, nil)
-	l := load{gates: c.addresses(), bots: 24, rooms: 3, every: 200 * time.Millisecond, talk: 6 * time.Second, patience: time.Minute}
+	l := load{gates: c.addresses(), bots: 24, rooms: 3, every: 200 * time.Millisecond, talk: 6 * time.Second, patience: 5 * time.Minute}
 	v := killWhile(t, c, &l, 700*time.Millisecond, "room 1", "store", "room 2", "gate 1", "store", "room 1")
 	if v.said < 24*20 || v.heard != uint64(v.said)*24/3 { // 8 bots in each of 3 rooms, all there from the beginning
 		t.Errorf("the bots said %d messages and heard %d: they hardly talked", v.said, v.heard)
@@ -101,7 +101,7 @@ func TestKilledProcesses(t *testing.T) {
 func TestKilledGates(t *testing.T) {
 	testutil.NoLeaks(t)
 	c := startChat(t, func(c *chat) { c.place.gates = 2 })
-	l := load{gates: c.addresses(), bots: 16, rooms: 2, every: 200 * time.Millisecond, talk: 5 * time.Second, patience: time.Minute}
+	l := load{gates: c.addresses(), bots: 16, rooms: 2, every: 200 * time.Millisecond, talk: 5 * time.Second, patience: 5 * time.Minute}
 	v := killWhile(t, c, &l, time.Second, "gate 1", "gate 2", "gate 1")
 	if v.resumed < 16 {
 		t.Errorf("%d connections were resumed, want each once at least", v.resumed)
@@ -136,6 +136,9 @@ func TestLostConnections(t *testing.T) {
 			if rng.IntN(12) == 0 {
 				links[i].Cut()
 			}
+		}
+		for _, a := range talkers { // nobody misses more at once than the gate keeps
+			until(t, a, func(s *talk.State) bool { return s.Rooms["lobby"].Last+90 >= uint64((n+1)*len(talkers)) })
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

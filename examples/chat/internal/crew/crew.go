@@ -35,6 +35,7 @@ type Crew struct {
 	log     *slog.Logger
 	program string
 	out     io.Writer // the children's standard error
+	grace   time.Duration
 	mu      sync.Mutex
 	members map[string]*member
 	order   []*member // as they were started
@@ -54,7 +55,7 @@ type member struct {
 
 // New returns a crew without members. program is what its children run, out gets what they log: a file, or what several goroutines may write to.
 func New(program string, out io.Writer, log *slog.Logger) *Crew {
-	return &Crew{log: log, program: program, out: out, members: map[string]*member{}}
+	return &Crew{log: log, program: program, out: out, grace: grace, members: map[string]*member{}}
 }
 
 // Start starts a child and returns what it has said behind "ready". From then on it is started again whenever it
@@ -117,7 +118,7 @@ func (c *Crew) run(m *member) (ended func() error, err error) {
 	stop := context.AfterFunc(m.quit, func() { in.Close() })
 	ended = func() error {
 		_, _ = io.Copy(c.out, out)
-		err := m.wait(cmd)
+		err := m.wait(cmd, c.grace)
 		stop()
 		in.Close()
 		return err
@@ -138,7 +139,7 @@ func (c *Crew) run(m *member) (ended func() error, err error) {
 }
 
 // wait waits for the end of a process, and kills it if that takes long although it was told to.
-func (m *member) wait(cmd *exec.Cmd) error {
+func (m *member) wait(cmd *exec.Cmd, grace time.Duration) error {
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	select {

@@ -64,6 +64,7 @@ func newCrew(t *testing.T) *Crew {
 	}
 	t.Cleanup(func() { log.Close() })
 	c := New(self, log, slog.New(slog.NewTextHandler(log, nil)))
+	c.grace = 90 * time.Second // a machine that stands still kills nobody
 	t.Cleanup(c.Close)
 	return c
 }
@@ -94,11 +95,7 @@ func TestCrew(t *testing.T) {
 			t.Fatalf("after a kill: process %d, life %d, %v", before, lives, err)
 		}
 	}
-	began := time.Now()
 	c.Close()
-	if d := time.Since(began); d > grace {
-		t.Logf("closing took %v", d)
-	}
 	got, err := os.ReadFile(ends)
 	if want := "ended three\nended two-again\nended one\n"; err != nil || string(got) != want {
 		t.Errorf("the ends were %q, %v, want %q", got, err, want)
