@@ -41,6 +41,10 @@ type Config struct {
 	// told to whoever asks; ErrQuestion, wrapped or not, says that it does not know the question.
 	Control func(do string, args json.RawMessage) (any, error)
 
+	// Cluster says to a host that asks by JOIN where the cluster of this one is. It may be nil: in none. Many
+	// goroutines call it; it must not wait.
+	Cluster func(host string) (*wire.Joined, error)
+
 	// TLS is how connections are secured; nil is without.
 	TLS *TLS
 

@@ -374,6 +374,8 @@ func (d *Daemon) serve(ctx context.Context, nc *net.TCPConn) {
 	d.removeGuest(c)
 	switch {
 	case ctx.Err() != nil:
+	case errors.Is(err, link.ErrAnswered):
+		d.log.Info("a host has asked where the cluster is", "host", c.host, "address", c.addr)
 	case c.state == stateUp:
 		if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
 			err = errors.New("the other side has closed it")

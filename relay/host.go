@@ -40,6 +40,23 @@ func (h *host) Greet(hello *wire.Hello) *wire.Notice {
 	return d.addGuest(c)
 }
 
+// Join tells a newcomer what the cluster is called and where its engine is. No route needs to lead to it.
+func (h *host) Join(j *wire.Join) (*wire.Joined, *wire.Notice) {
+	c, d := h.c, h.c.d
+	c.host = j.Host
+	if h.peer != "" && h.peer != j.Host {
+		return nil, &wire.Notice{Code: wire.CodeIdentity, Text: fmt.Sprintf("it calls itself %q, its certificate %q", j.Host, h.peer)}
+	}
+	if d.c.Cluster == nil {
+		return nil, &wire.Notice{Code: wire.CodeNoCluster, Text: fmt.Sprintf("host %q", d.c.Host)}
+	}
+	told, err := d.c.Cluster(j.Host)
+	if err != nil {
+		return nil, &wire.Notice{Code: wire.CodeNoCluster, Text: fmt.Sprintf("host %q: %v", d.c.Host, err)}
+	}
+	return told, nil
+}
+
 // Admit lets a peer send only from and to addresses that the routes give it (L15).
 func (h *host) Admit(src, dst addr.Addr) *wire.Notice {
 	d := h.c.d

@@ -411,6 +411,9 @@ type simPeer struct {
 }
 
 func (p *simPeer) Greet(*wire.Hello) *wire.Notice { return nil }
+func (p *simPeer) Join(*wire.Join) (*wire.Joined, *wire.Notice) {
+	return nil, &wire.Notice{Code: wire.CodeNoCluster}
+}
 
 func (p *simPeer) Admit(src, dst addr.Addr) *wire.Notice {
 	if r, _ := p.d.h.remote(dst); r {

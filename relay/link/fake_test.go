@@ -383,6 +383,7 @@ type fakeHost struct {
 	most          uint64
 	budget        uint64
 	greet         func(h *wire.Hello) *wire.Notice
+	joined        *wire.Joined // the answer to JOIN; nil refuses it
 	admit         func(src, dst addr.Addr) *wire.Notice
 	sinkErr       error
 	undeliverable error
@@ -405,6 +406,13 @@ func (h *fakeHost) Greet(hello *wire.Hello) *wire.Notice {
 		return nil
 	}
 	return h.greet(hello)
+}
+
+func (h *fakeHost) Join(*wire.Join) (*wire.Joined, *wire.Notice) {
+	if h.joined == nil {
+		return nil, &wire.Notice{Code: wire.CodeNoCluster}
+	}
+	return h.joined, nil
 }
 
 func (h *fakeHost) Admit(src, dst addr.Addr) *wire.Notice {

@@ -35,8 +35,9 @@ type fuzzed struct {
 func newFuzzed(t testing.TB, state byte) *fuzzed {
 	cfg := config("south", "north")
 	cfg.InFlight, cfg.Direct = 3000, true
-	cfg.Hello.MaxRecord = 1 << 14
+	cfg.Hello.MaxRecord, cfg.Answers = 1<<14, state%2 == 0
 	f := &fuzzed{hand: newHandBeforeHello(t, cfg)}
+	f.host.joined = &wire.Joined{Cluster: "games", Members: []wire.Member{{Name: "east"}}}
 	f.host.size, f.host.most, f.host.budget = 1<<12, 1<<13, 1<<16
 	if state %= fuzzStates; state == fuzzBeforeHello {
 		f.open(3)
@@ -167,6 +168,8 @@ func fuzzFrames() [][]byte {
 		wire.AppendNotice(nil, wire.TypeRefuse, 0, wire.Notice{Code: wire.CodeBusy}),
 		wire.AppendPing(nil, wire.TypePing, 7), wire.AppendPing(nil, wire.TypePong, 1e12),
 		wire.AppendNotice(nil, wire.TypeBye, 0, wire.Notice{Code: wire.CodeStopping}),
+		wire.AppendJoin(nil, &wire.Join{Lowest: 1, Highest: 1, Host: "north"}),
+		wire.AppendJoined(nil, &wire.Joined{Version: 1, Cluster: "games", Members: []wire.Member{{Name: "east", Client: "10.0.0.1:7101"}}}),
 	}
 }
 

@@ -54,6 +54,8 @@ func TestHostileOrigin(t *testing.T) {
 		want  string
 	}{
 		{"a second HELLO", helloOf("north"), "a second HELLO"},
+		{"JOIN behind HELLO", wire.AppendJoin(nil, &wire.Join{Host: "north"}), "JOIN frame behind HELLO"},
+		{"JOINED that nobody has asked for", wire.AppendJoined(nil, &wire.Joined{Cluster: "c", Members: make([]wire.Member, 1)}), "JOINED frame behind HELLO"},
 		{"no relay", []byte("GET / HTTP/1.1\r\n\r\n"), "this is no relay"},
 		{"a jump in the sequence", dataFrame(1, epoch1, 5, 10), "record 5 after 3"},
 		{"a jump to the last number", dataFrame(1, epoch1, math.MaxUint64, 10), "after 3"},

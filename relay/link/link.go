@@ -4,6 +4,7 @@ package link
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/relay/wire"
@@ -76,6 +77,8 @@ type Sink interface {
 type Host interface {
 	// Greet judges the peer's HELLO; a notice other than nil refuses the connection.
 	Greet(h *wire.Hello) *wire.Notice
+	// Join answers a host that is in no cluster yet; a notice other than nil refuses it.
+	Join(j *wire.Join) (*wire.Joined, *wire.Notice)
 	// Admit judges a stream that the peer opens; a notice other than nil refuses it.
 	Admit(src, dst addr.Addr) *wire.Notice
 	// Sink opens the mirrored lane, nil if there is none.
@@ -114,6 +117,9 @@ type Config struct {
 
 // ErrOver means that the connection is over, as the peer said or because it was silent.
 var ErrOver = errors.New("the connection is over")
+
+// ErrAnswered means that a newcomer has asked where the cluster is, and was told. It is an ErrOver.
+var ErrAnswered = fmt.Errorf("%w: JOIN was answered", ErrOver)
 
 // Stats counts what went through a session.
 type Stats struct {

@@ -152,6 +152,8 @@ func (s *Session) frame(h *wire.Header, body []byte, now int64) error {
 	switch h.Type {
 	case wire.TypeHello:
 		return protocolf("a second HELLO")
+	case wire.TypeJoin, wire.TypeJoined:
+		return protocolf("%v frame behind HELLO", h.Type)
 	case wire.TypeBye, wire.TypeRefuse:
 		return s.onNotice(h, body)
 	case wire.TypePing:
@@ -189,6 +191,9 @@ func (s *Session) first(h *wire.Header, body []byte) error {
 	if (h.Type == wire.TypeRefuse || h.Type == wire.TypeBye) && h.Stream == 0 {
 		return s.onNotice(h, body)
 	}
+	if h.Type == wire.TypeJoin && s.cfg.Answers {
+		return s.join(body)
+	}
 	if h.Type != wire.TypeHello {
 		return protocolf("%v frame before HELLO", h.Type)
 	}
@@ -211,8 +216,7 @@ func (s *Session) first(h *wire.Header, body []byte) error {
 		n = s.host.Greet(&hello)
 	}
 	if n != nil {
-		s.control = wire.AppendNotice(s.control, wire.TypeRefuse, 0, *n)
-		return &RefusedError{Notice: *n, Host: hello.Host}
+		return s.turnAway(*n, hello.Host)
 	}
 	if s.up = true; s.cfg.Answers {
 		s.control = wire.AppendHello(s.control, ours)
@@ -223,6 +227,31 @@ func (s *Session) first(h *wire.Header, body []byte) error {
 		}
 	}
 	return nil
+}
+
+// join answers a newcomer, which ends the connection.
+func (s *Session) join(body []byte) error {
+	j, err := wire.ParseJoin(body)
+	if err != nil {
+		return err
+	}
+	version, err := s.cfg.Hello.Common(&wire.Hello{Lowest: j.Lowest, Highest: j.Highest})
+	if err != nil {
+		return s.turnAway(wire.Notice{Code: wire.CodeVersion, Text: err.Error()}, j.Host)
+	}
+	told, n := s.host.Join(&j)
+	if n != nil {
+		return s.turnAway(*n, j.Host)
+	}
+	told.Version = version
+	s.control = wire.AppendJoined(s.control, told)
+	return ErrAnswered
+}
+
+// turnAway tells the peer why there is no connection with it.
+func (s *Session) turnAway(n wire.Notice, host string) error {
+	s.control = wire.AppendNotice(s.control, wire.TypeRefuse, 0, n)
+	return &RefusedError{Notice: n, Host: host}
 }
 
 // A RefusedError says that one side does not talk to the other.

@@ -18,6 +18,7 @@ const (
 	dataHeader   = 16       // of a DATA frame's body
 	fragHeader   = 28
 	MaxText      = 255
+	MaxMembers   = 16 // of a JOINED frame
 )
 
 // Version is the protocol's version that this package speaks, and the only one.
@@ -44,10 +45,12 @@ const (
 	TypePing
 	TypePong
 	TypeBye
+	TypeJoin
+	TypeJoined
 	typeEnd
 )
 
-var typeNames = [...]string{"0", "HELLO", "REFUSE", "OPEN", "RESUME", "DATA", "FRAG", "ACK", "GAP", "CLOSE", "WANT", "PING", "PONG", "BYE"}
+var typeNames = [...]string{"0", "HELLO", "REFUSE", "OPEN", "RESUME", "DATA", "FRAG", "ACK", "GAP", "CLOSE", "WANT", "PING", "PONG", "BYE", "JOIN", "JOINED"}
 
 // String returns the name that the page has.
 func (t Type) String() string {
@@ -83,6 +86,8 @@ var bodies = [typeEnd][2]int{
 	TypePing:   {8, 8},
 	TypePong:   {8, 8},
 	TypeBye:    {3, 3 + MaxText},
+	TypeJoin:   {5, 5 + MaxText},
+	TypeJoined: {4, 4 + MaxText + MaxMembers*(3+2*MaxText)},
 }
 
 // A Header is the beginning of each frame.

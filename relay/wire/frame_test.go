@@ -69,7 +69,7 @@ func TestHeadersThatAreRefused(t *testing.T) {
 		{"another protocol", "ping", 0, []byte("GET / HTTP/1.1\r\n"), "this is no relay"},
 		{"the complement is wrong by a bit", "ping", 12, []byte{0xf6}, "this is no relay"},
 		{"type 0", "ping", 4, []byte{0}, "type 0 is unknown"},
-		{"the type after the last", "ping", 4, []byte{byte(typeEnd)}, "type 14 is unknown"},
+		{"the type after the last", "ping", 4, []byte{byte(typeEnd)}, "type 16 is unknown"},
 		{"type 255", "ping", 4, []byte{255}, "type 255 is unknown"},
 		{"a flag where there is none", "ping", 5, []byte{1}, "PING frame with flags"},
 		{"an unknown flag", "resume", 5, []byte{2}, "RESUME frame with flags"},
@@ -110,6 +110,7 @@ func TestLengthsOfBodies(t *testing.T) {
 	limits := map[Type][2]uint32{
 		TypeHello: {27, 792}, TypeRefuse: {3, 258}, TypeOpen: {50, 50}, TypeResume: {36, 36}, TypeData: {24, 65536}, TypeFrag: {29, 28 + 32768},
 		TypeAck: {36, 36}, TypeGap: {27, 282}, TypeClose: {8, 8}, TypeWant: {12, 12}, TypePing: {8, 8}, TypePong: {8, 8}, TypeBye: {3, 258},
+		TypeJoin: {5, 260}, TypeJoined: {4, 4 + 255 + 16*513},
 	}
 	for typ := TypeHello; typ < typeEnd; typ++ {
 		least, most := limits[typ][0], limits[typ][1]

@@ -146,6 +146,20 @@ func FuzzPong(f *testing.F) {
 	})
 }
 
+func FuzzJoin(f *testing.F) {
+	fuzzBody(f, TypeJoin, func(b []byte) ([]byte, error) {
+		j, err := ParseJoin(b)
+		return AppendJoin(nil, &j), err
+	})
+}
+
+func FuzzJoined(f *testing.F) {
+	fuzzBody(f, TypeJoined, func(b []byte) ([]byte, error) {
+		j, err := ParseJoined(b)
+		return AppendJoined(nil, &j), err
+	})
+}
+
 // FuzzStream takes frames off any bytes as a reader of a connection does: it
 // gets on with each frame, and no header promises more than a frame may have.
 func FuzzStream(f *testing.F) {

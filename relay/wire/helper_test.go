@@ -29,9 +29,11 @@ var (
 	sampleOpen = Open{
 		Src: 0x0101, Dst: 0x0201, Epoch: 0x1122334455667788, First: 7, Next: 9, Consumed: 6, Size: 1 << 16, Priority: 3, Release: 1,
 	}
-	sampleState = State{Epoch: 0x1122334455667788, Stored: 12, Consumed: 11, Credit: 49136, Largest: 16384}
-	sampleFrag  = Frag{Epoch: 0x1122334455667788, Seq: 8, Length: 100_000, Offset: 65536, Flags: FlagRedelivered, Part: []byte("part")}
-	sampleGap   = Gap{Epoch: 0x1122334455667788, From: 13, To: 20, Reason: 1, Text: "discarded"}
+	sampleState  = State{Epoch: 0x1122334455667788, Stored: 12, Consumed: 11, Credit: 49136, Largest: 16384}
+	sampleFrag   = Frag{Epoch: 0x1122334455667788, Seq: 8, Length: 100_000, Offset: 65536, Flags: FlagRedelivered, Part: []byte("part")}
+	sampleJoin   = Join{Lowest: 1, Highest: 2, Host: "north"}
+	sampleJoined = Joined{Version: 1, Cluster: "games", Members: []Member{{Name: "east", Client: "10.0.0.1:7101"}, {Learner: true}}}
+	sampleGap    = Gap{Epoch: 0x1122334455667788, From: 13, To: 20, Reason: 1, Text: "discarded"}
 )
 
 // data is what a DATA frame means.
@@ -65,6 +67,9 @@ func parseData(body []byte) (any, error) {
 	}
 	return d, nil
 }
+
+// joinedOf makes of a Joined a value that == compares.
+func joinedOf(j *Joined) string { return fmt.Sprintf("%+v", *j) }
 
 // fragOf makes of a Frag a value that == compares.
 func fragOf(f *Frag) string { return fmt.Sprintf("%+v", *f) }
@@ -133,6 +138,14 @@ func samples() []sample {
 		named("ping", ping(TypePing)),
 		named("pong", ping(TypePong)),
 		named("bye", notice(TypeBye, 0)),
+		{
+			name: "join", typ: TypeJoin, frame: AppendJoin(nil, &sampleJoin), want: sampleJoin,
+			parse: func(b []byte) (any, error) { return ParseJoin(b) },
+		},
+		{
+			name: "joined", typ: TypeJoined, frame: AppendJoined(nil, &sampleJoined), want: joinedOf(&sampleJoined),
+			parse: func(b []byte) (any, error) { j, err := ParseJoined(b); return joinedOf(&j), err },
+		},
 	}
 }
 

@@ -64,25 +64,26 @@ type Code uint16
 
 // The codes of REFUSE and BYE.
 const (
-	CodeVersion  Code = iota + 1 // no common version
-	CodeIdentity                 // not the host that was expected, or none that is known
-	CodeTemplate                 // addresses are written another way
-	CodeNoRoute                  // the destination is not there
-	CodeNotYours                 // the source is not the sender's
-	CodeOlder                    // a newer life of the lane is known
-	CodeBudget                   // no memory for the lane
-	CodeTooBig                   // no such record is taken
-	CodeDamaged                  // the lane is out of use
-	CodeReplaced                 // a newer connection has taken its place
-	CodeProtocol                 // what was sent may not be sent
-	CodeStopping                 // the daemon ends
-	CodeBusy                     // too many of them
+	CodeVersion   Code = iota + 1 // no common version
+	CodeIdentity                  // not the host that was expected, or none that is known
+	CodeTemplate                  // addresses are written another way
+	CodeNoRoute                   // the destination is not there
+	CodeNotYours                  // the source is not the sender's
+	CodeOlder                     // a newer life of the lane is known
+	CodeBudget                    // no memory for the lane
+	CodeTooBig                    // no such record is taken
+	CodeDamaged                   // the lane is out of use
+	CodeReplaced                  // a newer connection has taken its place
+	CodeProtocol                  // what was sent may not be sent
+	CodeStopping                  // the daemon ends
+	CodeBusy                      // too many of them
+	CodeNoCluster                 // the host that was asked to be joined is in no managed cluster
 	codeEnd
 )
 
 var codeNames = [...]string{
 	"", "no common version", "wrong identity", "another address template", "no route to the destination", "not the source's host", "an older life of the lane",
-	"budget is used up", "too big", "damaged lane", "replaced by a newer connection", "protocol error", "the daemon stops", "too many",
+	"budget is used up", "too big", "damaged lane", "replaced by a newer connection", "protocol error", "the daemon stops", "too many", "no managed cluster",
 }
 
 // String says what the code means.
