@@ -44,7 +44,6 @@ func (o Options) withDefaults() Options {
 // A Client is a cluster.Provider. Any goroutine may call its methods.
 type Client struct {
 	o       Options
-	urls    []string
 	lifeKey string
 	lines   *lines
 	ctx     context.Context
@@ -55,6 +54,7 @@ type Client struct {
 
 	mu       sync.Mutex
 	c        *clientv3.Client // nil until it could be made
+	urls     []string         // of the servers
 	life     life
 	another  chan struct{}   // closed when the life is another one
 	heard    time.Time       // when etcd has answered last
@@ -81,20 +81,14 @@ func Dial(o Options) (*Client, error) {
 	if o.Cluster == "" || strings.ContainsAny(o.Cluster, "/ ") {
 		return nil, fmt.Errorf("etcd: cluster %q: want a name without slashes and spaces", o.Cluster)
 	}
-	if len(o.Endpoints) == 0 {
-		return nil, errors.New("etcd: no endpoints, want HOST:PORT of one server or more")
-	}
 	c := &Client{
 		o: o, lifeKey: "/skybus/" + o.Cluster + "/life", lines: newLines(), look: make(chan struct{}, 1), survey: make(chan struct{}, 1),
 		another: make(chan struct{}), change: make(chan struct{}), members: map[uint64]bool{}, watches: map[*watch]bool{}, leases: map[*lease]bool{},
 		heard: time.Now(), last: fmt.Errorf("%w: it has not answered yet", cluster.ErrUnavailable),
 	}
-	for _, e := range o.Endpoints {
-		at, err := checkEndpoint(e, o.TLS)
-		if err != nil {
-			return nil, err
-		}
-		c.urls = append(c.urls, at)
+	var err error
+	if c.urls, err = checkEndpoints(o.Endpoints, o.TLS); err != nil {
+		return nil, err
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.done.Go(c.pulse)
@@ -131,6 +125,29 @@ func (c *Client) Close() error {
 		_ = made.Close() // it has no more than that its context is over
 	}
 	return nil
+}
+
+// SetEndpoints has the client ask other servers of the same etcd cluster from now on. Errors: endpoints that Dial
+// refuses; then nothing is changed.
+func (c *Client) SetEndpoints(endpoints []string) error {
+	urls, err := checkEndpoints(endpoints, c.o.TLS)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.urls = urls
+	if c.c != nil {
+		c.c.SetEndpoints(urls...)
+	}
+	return nil
+}
+
+// servers are the URLs of the servers that are asked now.
+func (c *Client) servers() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.urls
 }
 
 // bound returns a context that is over when the caller's is, or the client is closed.
@@ -179,9 +196,9 @@ func (c *Client) note(err error) {
 	c.change = make(chan struct{})
 	switch {
 	case was != nil && err == nil:
-		c.o.Logger.Info("etcd answers", "endpoints", c.o.Endpoints)
+		c.o.Logger.Info("etcd answers", "endpoints", c.urls)
 	case was == nil && err != nil && c.ctx.Err() == nil:
-		c.o.Logger.Warn("etcd does not answer", "endpoints", c.o.Endpoints, "err", err)
+		c.o.Logger.Warn("etcd does not answer", "endpoints", c.urls, "err", err)
 	}
 }
 

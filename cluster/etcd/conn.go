@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,21 @@ func checkEndpoint(e string, secured *tls.Config) (string, error) {
 	return scheme + "://" + u.Host, nil
 }
 
+// checkEndpoints is checkEndpoint for all of a list, which has one or more.
+func checkEndpoints(list []string, secured *tls.Config) (urls []string, err error) {
+	if len(list) == 0 {
+		return nil, errors.New("etcd: no endpoints, want HOST:PORT of one server or more")
+	}
+	for _, e := range list {
+		at, err := checkEndpoint(e, secured)
+		if err != nil {
+			return nil, err
+		}
+		urls = append(urls, at)
+	}
+	return urls, nil
+}
+
 // open makes etcd's client where there is none yet: with a user it asks for a token at once, which Dial does
 // not wait for.
 func (c *Client) open() error {
@@ -49,10 +65,11 @@ func (c *Client) open() error {
 		return nil
 	}
 	var r remark
+	urls := c.servers()
 	made, err := clientv3.New(clientv3.Config{
-		Endpoints: c.urls, TLS: c.o.TLS, Username: c.o.User, Password: c.o.Password, Context: r.in(c.ctx), Logger: zap.NewNop(),
+		Endpoints: urls, TLS: c.o.TLS, Username: c.o.User, Password: c.o.Password, Context: r.in(c.ctx), Logger: zap.NewNop(),
 		DialTimeout: c.o.Patience, DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: c.o.Patience,
-		MaxUnaryRetries: uint(len(c.urls)) + 1, // an attempt that asked for all its time could not say what is wrong
+		MaxUnaryRetries: uint(len(urls)) + 1, // an attempt that asked for all its time could not say what is wrong
 		DialOptions: []grpc.DialOption{
 			grpc.WithContextDialer(c.lines.dial), grpc.WithChainUnaryInterceptor(takeRemark),
 			grpc.WithConnectParams(grpc.ConnectParams{
@@ -68,7 +85,9 @@ func (c *Client) open() error {
 		return err
 	}
 	c.mu.Lock()
-	c.c = made
+	if c.c = made; !slices.Equal(c.urls, urls) {
+		made.SetEndpoints(c.urls...)
+	}
 	c.mu.Unlock()
 	return nil
 }

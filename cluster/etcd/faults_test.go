@@ -73,7 +73,7 @@ func TestQuotaUsedUp(t *testing.T) {
 	if _, err := e.Compact(ctx, int64(rev)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Defragment(ctx, c.urls[0]); err != nil {
+	if _, err := e.Defragment(ctx, c.servers()[0]); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := e.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {

@@ -18,7 +18,7 @@ import (
 func (c *Client) Health(ctx context.Context) (cluster.Health, error) {
 	c.mu.Lock()
 	h := cluster.Health{
-		Engine: "etcd at " + strings.Join(c.o.Endpoints, ", "), Age: time.Since(c.heard), Reached: c.last == nil, LastError: c.last, Life: c.life.id, Revision: c.revision,
+		Engine: "etcd at " + strings.Join(hostPorts(c.urls), ", "), Age: time.Since(c.heard), Reached: c.last == nil, LastError: c.last, Life: c.life.id, Revision: c.revision,
 	}
 	closed := c.closed
 	c.mu.Unlock()
@@ -37,6 +37,14 @@ func (c *Client) Health(ctx context.Context) (cluster.Health, error) {
 	return h, ctx.Err()
 }
 
+// hostPorts are URLs without their schemes.
+func hostPorts(urls []string) (list []string) {
+	for _, u := range urls {
+		list = append(list, u[strings.Index(u, "//")+2:])
+	}
+	return list
+}
+
 // count asks how many keys and leases there are, and how many bytes.
 func (c *Client) count(ctx context.Context, h *cluster.Health) error {
 	r, err := c.c.Get(ctx, strings.TrimSuffix(c.lifeKey, "life"), clientv3.WithPrefix(), clientv3.WithCountOnly())
@@ -53,7 +61,7 @@ func (c *Client) count(ctx context.Context, h *cluster.Health) error {
 
 // size returns how much of its file the first server that answers uses.
 func (c *Client) size(ctx context.Context) (n int64, err error) {
-	for _, e := range c.urls {
+	for _, e := range c.servers() {
 		var st *clientv3.StatusResponse
 		if st, err = c.c.Status(ctx, e); err == nil {
 			return max(st.DbSizeInUse, 1), nil
@@ -70,7 +78,7 @@ func (c *Client) surveys() {
 		case <-c.ctx.Done():
 			return
 		}
-		for _, e := range c.urls {
+		for _, e := range c.servers() {
 			_ = c.attempt(c.ctx, func(ctx context.Context) error { return c.version(ctx, e) }) // asked again when it is wanted again
 		}
 		select { // rarely: each time makes connections

@@ -66,6 +66,8 @@ type Engine struct {
 	Alarms  []string `json:"alarms"` // such as NOSPACE
 	// Child is what this host's own member does, empty on a host without one.
 	Child string `json:"child,omitempty"`
+	// ChildPID is its process, 0 while there is none.
+	ChildPID int `json:"child_pid,omitempty"`
 }
 
 // A Member is one server of an etcd cluster.

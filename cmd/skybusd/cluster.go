@@ -7,16 +7,18 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/channel"
+	"github.com/skybus-io/skybus/cluster/engine"
 	"github.com/skybus-io/skybus/cluster/etcd"
 	"github.com/skybus-io/skybus/cluster/local"
 	"github.com/skybus-io/skybus/cluster/member"
@@ -35,17 +37,29 @@ type part struct {
 	server  *local.Server
 	client  *local.Client
 	member  *member.Member
+	managed *engine.Engine // nil: others run the engine
 	mode    string
+	name    string // the cluster's
+	size    int    // how many members a managed engine is to have
+
+	moved atomic.Pointer[etcd.Client] // is told where a managed engine is
 }
 
 // takePart has this host take part in its cluster. The relay runs already; what goes wrong later is
-// logged and tried again.
-func takePart(v *server, t *channel.Table) (_ *part, err error) {
+// logged and tried again. It waits only to be told where the cluster is, until ctx is over or somebody asks the daemon
+// to end.
+func takePart(ctx context.Context, v *server, t *channel.Table) (_ *part, err error) {
 	s := v.s
-	p := &part{mode: s.Cluster.Mode}
-	if p.mode == config.Managed {
-		return nil, errManaged
-	}
+	p := &part{mode: s.Cluster.Mode, name: s.Cluster.Name, size: s.Cluster.Engine.Size}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-v.d.Stopping():
+			stop()
+		case <-ctx.Done():
+		}
+	}()
 	defer func() {
 		if err != nil {
 			p.end()
@@ -55,11 +69,18 @@ func takePart(v *server, t *channel.Table) (_ *part, err error) {
 	if err := os.MkdirAll(s.Cluster.State, 0o700); err != nil {
 		return nil, fmt.Errorf("the folder for its state (cluster.state): %w", err)
 	}
-	if p.engine, err = s.dialEngine(v.l); err != nil {
+	if p.mode == config.Managed {
+		if err = v.openEngine(ctx, p); err == nil {
+			p.engine, err = v.dialManaged(p)
+		}
+	} else {
+		p.engine, err = s.dialEngine(v.l)
+	}
+	if err != nil {
 		return nil, err
 	}
 	p.replica, err = local.NewReplica(p.engine, local.ReplicaOptions{
-		Cluster: s.Cluster.Name, Host: s.Host, State: filepath.Join(s.Cluster.State, "lease-"+s.Cluster.Name+".json"), Logger: v.l,
+		Cluster: p.name, Host: s.Host, State: filepath.Join(s.Cluster.State, "lease-"+p.name+".json"), Logger: v.l,
 	})
 	if err != nil {
 		return nil, err
@@ -73,7 +94,7 @@ func takePart(v *server, t *channel.Table) (_ *part, err error) {
 		return nil, err
 	}
 	p.member, err = member.Start(member.Config{
-		Provider: p.client, Cluster: s.Cluster.Name, Host: s.Host, Links: s.links(v.d.Addr()), Fingerprint: v.fingerprint(), Incarnation: uint64(v.began.UnixNano()),
+		Provider: p.client, Cluster: p.name, Host: s.Host, Links: s.links(v.d.Addr()), Fingerprint: v.fingerprint(), Incarnation: uint64(v.began.UnixNano()),
 		Template: s.template(), Settings: settings, Binds: bindsOf(t), State: s.Cluster.State, Logger: v.l,
 		Apply: func(r member.Routes) error {
 			err := route.Update(s.Root, s.RelayKey, shm.Keep, func(t *route.Table) error {
@@ -110,17 +131,20 @@ func (p *part) end() {
 	if p.engine != nil {
 		_ = p.engine.Close() // what it says is that it was closed
 	}
+	if p.managed != nil {
+		p.managed.Close()
+	}
 }
 
 // control answers what the tools ask.
-func (p *part) control(do string) (any, error) {
+func (p *part) control(do string, args json.RawMessage) (any, error) {
 	ctx, stop := context.WithTimeout(context.Background(), reportPatience)
 	defer stop()
 	switch do {
 	case report.AskCluster:
 		return p.report(ctx), nil
 	case report.AskReplace:
-		return nil, errors.New("the engine is an etcd cluster that others run: use etcdctl there")
+		return p.replace(ctx, args)
 	}
 	return nil, fmt.Errorf("%w: %q", relay.ErrQuestion, do)
 }
@@ -139,6 +163,7 @@ func (p *part) report(ctx context.Context) *report.Cluster {
 	if err == nil {
 		c.Engine.Members, c.Engine.Alarms = members, alarms
 	}
+	p.managedReport(&c.Engine)
 	_, names, err := lookInto(ctx, p.client, c.Name)
 	if err == nil {
 		c.Names = names
@@ -250,6 +275,3 @@ const reportPatience = 3 * time.Second
 func (s *settings) isClustered() bool {
 	return s.Cluster.Mode == config.Etcd || s.Cluster.Mode == config.Managed
 }
-
-// errManaged is what a managed engine says for now.
-var errManaged = errors.New("managed engines are not there yet; want mode: etcd with the endpoints of an etcd cluster")

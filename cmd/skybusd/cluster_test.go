@@ -239,13 +239,14 @@ func TestHostsFindEachOther(t *testing.T) {
 	carry(t, from, to, 300, 10)
 }
 
-// A managed engine is refused in so many words, as long as there is none.
+// What a configuration wants and cannot have is said before anything runs.
 func TestWhatTheConfigurationCannotHave(t *testing.T) {
 	root := testutil.Dir(t)
 	file := filepath.Join(t.TempDir(), "skybusd.yaml")
 	base := fmt.Sprintf("domain: 1\nroot: %s\nrelay_key: 1\nhost: a\nlisten: 127.0.0.1:0\ninsecure: true\ncluster:\n", root)
 	for text, want := range map[string]string{
-		"  mode: managed\n": "cluster: managed engines are not there yet",
+		"  mode: managed\n  state: s\n":                                                                                   "engine: this host is in no cluster yet: want --cluster-init NAME",
+		"  mode: managed\n  state: s\n  engine: {binary: /nowhere/etcd}\n":                                                "cluster.engine.binary: stat /nowhere/etcd",
 		"  mode: etcd\n  endpoints: ['127.0.0.1:1']\n  insecure: true\n  state: " + file + "\n":                           "cluster: the folder for its state (cluster.state)",
 		"  mode: etcd\n  endpoints: ['127.0.0.1:1']\n  tls: {ca: " + file + "}\n  state: s\n":                             "cluster: tls.ca: " + file + " has no certificate",
 		"  mode: etcd\n  endpoints: ['127.0.0.1:1']\n  insecure: true\n  user: u\n  password_file: nowhere\n  state: s\n": "cluster: password_file: open ",

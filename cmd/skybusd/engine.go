@@ -12,15 +12,15 @@ import (
 	"github.com/skybus-io/skybus/cmd/skybusd/internal/config"
 )
 
-// An engine keeps global names for the processes of this host.
-type engine struct {
+// A localEngine keeps global names for the processes of this host.
+type localEngine struct {
 	e *local.Engine
 	s *local.Server
 }
 
 // serveEngine begins to serve, if the configuration wants it. The relay goes on without: what
 // goes wrong is logged.
-func serveEngine(mode string, t *channel.Table, l *slog.Logger) *engine {
+func serveEngine(mode string, t *channel.Table, l *slog.Logger) *localEngine {
 	if mode != config.Local {
 		return nil
 	}
@@ -32,10 +32,10 @@ func serveEngine(mode string, t *channel.Table, l *slog.Logger) *engine {
 		return nil
 	}
 	l.Info("global names are served", "at", filepath.Join(t.Folder(), local.Socket))
-	return &engine{e, s}
+	return &localEngine{e, s}
 }
 
-func (e *engine) close() {
+func (e *localEngine) close() {
 	if e != nil {
 		e.s.Close()
 		e.e.Close()

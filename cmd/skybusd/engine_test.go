@@ -83,7 +83,7 @@ func TestADaemonWithoutGlobalNames(t *testing.T) {
 		e.close()
 		t.Error("an engine runs that was not asked for")
 	}
-	(*engine)(nil).close()
+	(*localEngine)(nil).close()
 }
 
 // A process that has died is told from one that has the same address now.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/channel"
+	"github.com/skybus-io/skybus/cluster/engine"
 	"github.com/skybus-io/skybus/cmd/skybusd/internal/config"
 	"github.com/skybus-io/skybus/internal/certs"
 	"github.com/skybus-io/skybus/internal/tbusxml"
@@ -28,6 +29,7 @@ type flags struct {
 	config, key, relayKey, root, host, listen, routesFile, log string
 	peers, routes                                              []string
 	ca, cert, keyFile                                          string
+	clusterInit, clusterJoin, state                            string
 	insecure, replace                                          bool
 	set                                                        *pflag.FlagSet
 }
@@ -46,6 +48,9 @@ func (f *flags) add(set *pflag.FlagSet) {
 	set.StringVar(&f.ca, "ca", "", "`FILE` with the certificates that sign those of all hosts")
 	set.StringVar(&f.cert, "cert", "", "`FILE` with this host's certificate")
 	set.StringVar(&f.keyFile, "key-file", "", "`FILE` with its key")
+	set.StringVar(&f.clusterInit, "cluster-init", "", "begin a cluster called `NAME`, on its first host")
+	set.StringVar(&f.clusterJoin, "cluster-join", "", "join the cluster of the daemon that listens at `HOST:PORT`")
+	set.StringVar(&f.state, "state", config.DefaultState, "`FOLDER` for what a host in a cluster has to find again")
 	set.BoolVar(&f.insecure, "insecure", false, "go without TLS")
 	set.StringVar(&f.log, "log", config.Text, "`FORMAT` of the log: text or json")
 	set.BoolVar(&f.replace, "replace", false, "have the daemon that runs for the domain end, and take its place")
@@ -168,6 +173,10 @@ func flagOf(field string) string {
 		return "--routes"
 	case "relay_key":
 		return "--relay-key"
+	case "cluster":
+		if name, ok := map[string]string{"name": "--cluster-init", "init": "--cluster-init", "join": "--cluster-join", "state": "--state"}[rest]; ok {
+			return name
+		}
 	case "tls":
 		if name, ok := map[string]string{"ca": "--ca", "cert": "--cert", "key": "--key-file"}[rest]; ok {
 			return name
@@ -213,6 +222,9 @@ func (f *flags) document() (map[string]any, error) {
 	if f.ca+f.cert+f.keyFile != "" {
 		doc["tls"] = map[string]any{"ca": f.ca, "cert": f.cert, "key": f.keyFile}
 	}
+	if err := f.cluster(doc); err != nil {
+		return nil, err
+	}
 	var peers, routes []map[string]any
 	for _, p := range f.peers {
 		name, address, ok := strings.Cut(p, "=")
@@ -235,6 +247,26 @@ func (f *flags) document() (map[string]any, error) {
 		doc["routes"] = routes
 	}
 	return doc, nil
+}
+
+// cluster adds how the host takes part in a cluster: a host that remembers that it does needs no flag.
+func (f *flags) cluster(doc map[string]any) error {
+	c := map[string]any{"mode": config.Managed, "state": f.state}
+	switch {
+	case f.clusterInit != "" && f.clusterJoin != "":
+		return usagef("--cluster-init and --cluster-join: want one of the two; init is for the first host, join for all others")
+	case f.clusterInit != "":
+		c["name"], c["init"] = f.clusterInit, true
+	case f.clusterJoin != "":
+		c["join"] = f.clusterJoin
+	default:
+		key, ok := number(f.key).(uint64)
+		if !ok || !engine.Remembers(f.state, f.host, uint32(key)) {
+			return nil
+		}
+	}
+	doc["cluster"] = c
+	return nil
 }
 
 // number leaves text that is none for the configuration to refuse.

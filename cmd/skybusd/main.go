@@ -34,9 +34,18 @@ const help = `skybusd relays the messages of this host's domain to other hosts, 
   skybusd -k 1000 --host east --listen :7100 --peer west=10.0.0.2:7100 \
           --route '0.0.3.*=west' --ca ca.pem --cert east.pem --key-file east-key.pem
   skybusd -k 1000 --listen 10.0.0.1:7100 --routes trelaymgr.xml --insecure
+  skybusd -k 1000 --host east --listen 10.0.0.1:7100 --cluster-init games \
+          --ca ca.pem --cert east.pem --key-file east-key.pem
+  skybusd -k 1000 --host west --listen 10.0.0.2:7100 --cluster-join 10.0.0.1:7100 \
+          --ca ca.pem --cert west.pem --key-file west-key.pem
 
 Connections between hosts are secured by mutual TLS; "skybus daemon certs" makes
 the certificates. --insecure goes without, for networks that nobody else is in.
+
+--cluster-init begins a cluster on the first host, --cluster-join has any other one join
+it: HOST:PORT is where any daemon of the cluster listens. Hosts then find each other's
+addresses and names by themselves. A host remembers that in --state: started again, it
+needs neither.
 
 Signals: SIGHUP reads configuration, routes and certificates again; SIGTERM ends
 the daemon in good order. What waits in the lanes stays there and goes on with the next
@@ -94,14 +103,8 @@ func newCommand(out, errOut io.Writer) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if s.Cluster.Mode == config.Managed {
-			return fmt.Errorf("cluster: %w", errManaged)
-		}
 		if check {
-			if _, err := s.routes(); err != nil {
-				return err
-			}
-			if _, err := s.identity(); err != nil {
+			if err := s.check(); err != nil {
 				return err
 			}
 			fmt.Fprintf(out, "%s is right: host %s, domain %d, %s\n", s.from(), s.Host, s.Domain, s.summary())
@@ -109,6 +112,9 @@ func newCommand(out, errOut io.Writer) *cobra.Command {
 		}
 		return serve(cmd.Context(), &f, s, errOut)
 	}
+	cmd.AddCommand(newEngineCommand())
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	cmd.SetHelpCommand(&cobra.Command{Hidden: true})
 	return cmd
 }
 

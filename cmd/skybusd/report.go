@@ -18,9 +18,9 @@ import (
 )
 
 // control answers what the tools ask of the cluster; see relay.Config.
-func (v *server) control(do string, _ json.RawMessage) (any, error) {
+func (v *server) control(do string, args json.RawMessage) (any, error) {
 	if p := v.p.Load(); p != nil {
-		return p.control(do)
+		return p.control(do, args)
 	}
 	e := v.c.Load()
 	switch {
@@ -36,7 +36,7 @@ func (v *server) control(do string, _ json.RawMessage) (any, error) {
 }
 
 // report says how the local engine is. Its cluster is this host.
-func (v *server) report(e *engine) (*report.Cluster, error) {
+func (v *server) report(e *localEngine) (*report.Cluster, error) {
 	ctx, stop := context.WithTimeout(context.Background(), reportPatience)
 	defer stop()
 	p := e.e.Provider(local.Options{Logger: v.l})

@@ -21,6 +21,7 @@ import (
 
 	"github.com/skybus-io/skybus"
 	"github.com/skybus-io/skybus/channel"
+	"github.com/skybus-io/skybus/cluster/engine"
 	"github.com/skybus-io/skybus/cmd/skybusd/internal/config"
 	"github.com/skybus-io/skybus/cmd/skybusd/internal/notify"
 	"github.com/skybus-io/skybus/internal/certs"
@@ -38,8 +39,9 @@ type server struct {
 	s  *settings
 	id atomic.Pointer[certs.Identity]
 	d  *relay.Daemon
-	c  atomic.Pointer[engine]
+	c  atomic.Pointer[localEngine]
 	p  atomic.Pointer[part]
+	e  atomic.Pointer[engine.Engine]
 	l  *slog.Logger
 	n  *notify.Notifier
 
@@ -66,12 +68,16 @@ func serve(ctx context.Context, f *flags, s *settings, errOut io.Writer) error {
 		return err
 	}
 	if s.isClustered() {
-		p, err := takePart(v, dom.Table())
-		if err != nil {
+		p, err := takePart(ctx, v, dom.Table())
+		switch {
+		case err == nil:
+			v.p.Store(p)
+		case v.isAsked(ctx):
+			return v.end("before it was in its cluster")
+		default:
 			v.d.Close()
 			return err
 		}
-		v.p.Store(p)
 	} else {
 		v.c.Store(serveEngine(s.Cluster.Mode, dom.Table(), v.l))
 	}
@@ -92,6 +98,16 @@ func serve(ctx context.Context, f *flags, s *settings, errOut io.Writer) error {
 		case <-v.d.Stopping():
 			return v.end("as it was asked to")
 		}
+	}
+}
+
+// isAsked says whether somebody wants the daemon to end.
+func (v *server) isAsked(ctx context.Context) bool {
+	select {
+	case <-v.d.Stopping():
+		return true
+	default:
+		return ctx.Err() != nil
 	}
 }
 
@@ -116,14 +132,10 @@ func (v *server) start(dom *skybus.Domain) error {
 		},
 	}
 	if !s.Insecure {
-		c.TLS = &relay.TLS{
-			Server: &tls.Config{
-				MinVersion:         tls.VersionTLS13,
-				GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return v.id.Load().Server(), nil },
-			},
-			Client:   func(host string) *tls.Config { return v.id.Load().Client(host) },
-			PeerName: certs.PeerName,
-		}
+		c.TLS = v.linkTLS()
+	}
+	if s.Cluster.Mode == config.Managed {
+		c.Cluster = v.invite
 	}
 	if v.f.replace {
 		if err := v.askToLeave(dom.Table().Folder()); err != nil {
@@ -140,6 +152,18 @@ func (v *server) start(dom *skybus.Domain) error {
 		}
 		v.d = d
 		return err
+	}
+}
+
+// linkTLS is how links are secured, with the certificates that were loaded last.
+func (v *server) linkTLS() *relay.TLS {
+	return &relay.TLS{
+		Server: &tls.Config{
+			MinVersion:         tls.VersionTLS13,
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return v.id.Load().Server(), nil },
+		},
+		Client:   func(host string) *tls.Config { return v.id.Load().Client(host) },
+		PeerName: certs.PeerName,
 	}
 }
 
@@ -163,9 +187,27 @@ func (v *server) askToLeave(folder string) error {
 	return err
 }
 
+// check says whether the settings make sense together with the files that they name.
+func (s *settings) check() error {
+	if _, err := s.routes(); err != nil {
+		return err
+	}
+	id, err := s.identity()
+	if err != nil || s.Cluster.Mode != config.Managed {
+		return err
+	}
+	if _, _, err := s.engineAddresses(); err != nil {
+		return err
+	}
+	if _, err := s.engineProgram(); err != nil || id == nil {
+		return err
+	}
+	return s.fitsEngine(id)
+}
+
 // check loads the certificates of s, and says whether it could be put in force.
 func (v *server) check(s *settings) error {
-	if _, err := s.routes(); err != nil {
+	if err := s.check(); err != nil {
 		return err
 	}
 	if _, err := os.Stat(s.rootDir()); err != nil {
@@ -260,9 +302,10 @@ func (s *settings) differences(to *settings) (names []string) {
 	return names
 }
 
-// fixed is what a running daemon cannot change of how it takes part in a cluster.
+// fixed is what a running daemon cannot change of how it takes part in a cluster. How it came into it does not
+// matter any more.
 func fixed(c config.Cluster) config.Cluster {
-	c.Policy = nil
+	c.Policy, c.Init, c.Join = nil, false, ""
 	return c
 }
 

@@ -73,7 +73,7 @@ func TestMadeAndLoaded(t *testing.T) {
 		t.Errorf("expires in %v", left)
 	}
 	leaf := id.own.Leaf
-	if len(leaf.DNSNames) > 0 || leaf.IsCA || leaf.NotBefore.After(time.Now().Add(-backdated)) {
+	if !slices.Equal(leaf.DNSNames, []string{EngineName}) || leaf.IsCA || leaf.NotBefore.After(time.Now().Add(-backdated)) {
 		t.Errorf("certificate %+v", leaf)
 	}
 	if len(leaf.URIs) != 1 || leaf.URIs[0].String() != "skybus://host/east" {

@@ -29,6 +29,10 @@ var (
 	// is not for the use that was made of it.
 	ErrUntrusted = errors.New("not trusted")
 
+	// ErrNoEngine says that a certificate is not for engines: it was made before there were
+	// managed ones.
+	ErrNoEngine = errors.New("not for a managed engine")
+
 	// ErrPeer says that the other end is a host, but another one than was meant.
 	ErrPeer = errors.New("another host")
 )

@@ -142,6 +142,7 @@ func hostTemplate(name string, begin, end time.Time) *x509.Certificate {
 	return &x509.Certificate{
 		Subject:               pkix.Name{CommonName: name},
 		URIs:                  []*url.URL{identity(name)},
+		DNSNames:              []string{EngineName},
 		NotBefore:             begin,
 		NotAfter:              end,
 		KeyUsage:              x509.KeyUsageDigitalSignature,

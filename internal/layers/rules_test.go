@@ -17,7 +17,7 @@ var floors = [][]string{
 	5: {"gate/client", "relay", "cluster", "cluster/report", "internal/tbusxml", "internal/certs", "share/files", "node/codec"},
 	6: {"gate/entry", "gate/dial", "node", "node/codec/protobuf", "relay/hosts", "cluster/clustertest", "cluster/internal/store", "cluster/etcd/etcdtest"},
 	7: {"rpc", "node/nodetest", "cluster/local", "cluster/etcd"},
-	8: {"conn", "gate", "console", "rpc/gen", "rpc/rpctest", "cluster/member"},
+	8: {"conn", "gate", "console", "rpc/gen", "rpc/rpctest", "cluster/member", "cluster/engine"},
 	9: {"cmd/...", "examples/..."},
 }
 

@@ -31,6 +31,10 @@ type Cluster struct {
 	// Name is the cluster's, 1..63 bytes of [a-zA-Z0-9._-]. Empty with Managed: it is
 	// what the cluster was called when it was begun.
 	Name string
+	// Init begins a Managed cluster called Name, on a host that is in none yet; Join is the HOST:PORT of a daemon
+	// that says where one is. At most one of the two is set.
+	Init bool
+	Join string
 	// Endpoints are the HOST:PORT of the etcd servers; one or more with Etcd, none else.
 	Endpoints []string
 	// User and PasswordFile are for an etcd cluster that wants them; empty: none.
@@ -104,6 +108,8 @@ func (r *reader) cluster(v value) {
 	v.fields([]field{
 		{"mode", "it says where names are kept: local, none, etcd or managed", set(&c.Mode, word(Local, None, Etcd, Managed))},
 		{"name", "", mark("name", set(&c.Name, value.clusterName))},
+		{"init", "", mark("init", set(&c.Init, value.boolean))},
+		{"join", "", mark("join", set(&c.Join, value.dial))},
 		{"endpoints", "", mark("endpoints", func(v value) { v.each("HOST:PORT", add(&c.Endpoints, value.dial)) })},
 		{"user", "", mark("user", set(&c.User, value.account))},
 		{"password_file", "", mark("password_file", set(&c.PasswordFile, in(r.dir)))},
@@ -139,15 +145,18 @@ func (c *Cluster) fill() {
 func (r *reader) fits(v value, given map[string]int) {
 	c := &r.cfg.Cluster
 	refused := map[string][]string{
-		Local:   {"name", "endpoints", "user", "password_file", "tls", "insecure", "links", "state", "engine", "policy"},
-		None:    {"name", "endpoints", "user", "password_file", "tls", "insecure", "links", "state", "engine", "policy"},
-		Etcd:    {"engine"},
+		Local:   {"name", "init", "join", "endpoints", "user", "password_file", "tls", "insecure", "links", "state", "engine", "policy"},
+		None:    {"name", "init", "join", "endpoints", "user", "password_file", "tls", "insecure", "links", "state", "engine", "policy"},
+		Etcd:    {"init", "join", "engine"},
 		Managed: {"endpoints", "user", "password_file", "tls", "insecure"},
 	}[c.Mode]
 	for _, name := range refused {
 		if line := given[name]; line > 0 {
 			r.rep.fail(line, "cluster."+name, "means nothing with mode: %s", c.Mode)
 		}
+	}
+	if c.Mode == Managed {
+		r.fitsManaged(given)
 	}
 	if c.Mode != Etcd {
 		return
@@ -162,6 +171,16 @@ func (r *reader) fits(v value, given map[string]int) {
 	}
 	if c.Insecure && given["tls"] > 0 {
 		r.rep.fail(given["tls"], "cluster.tls", "does not go with insecure: true; want one of the two")
+	}
+}
+
+func (r *reader) fitsManaged(given map[string]int) {
+	c := &r.cfg.Cluster
+	if c.Init && c.Name == "" {
+		r.rep.fail(given["init"], "cluster.init", "wants cluster.name: what the cluster is to be called")
+	}
+	if c.Init && c.Join != "" {
+		r.rep.fail(given["join"], "cluster.join", "does not go with init: true; init is for the first host, join for all others")
 	}
 }
 

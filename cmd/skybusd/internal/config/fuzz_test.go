@@ -143,6 +143,10 @@ func writeCluster(c *Config, line func(string, ...any)) {
 	line("cluster:")
 	line("  mode: %s", k.Mode)
 	optional("name", k.Name)
+	optional("join", k.Join)
+	if k.Init {
+		line("  init: true")
+	}
 	optional("user", k.User)
 	optional("password_file", k.PasswordFile)
 	optional("state", k.State)
@@ -281,6 +285,9 @@ func inventedCluster(t *testing.T, rng *rand.Rand, tmpl addr.Template) Cluster {
 	c.Policy = []Permit{{Hosts: []string{"zone-*", "a?"}, Prefixes: []addr.Prefix{inventedPrefix(t, rng, tmpl)}, MaxRoutes: 7}, {Hosts: []string{"*"}, Names: []string{"[a-z]*"}}}
 	if c.Mode == Managed {
 		c.Engine = Engine{Size: 1 + 2*rng.IntN(3), Client: "e:1", Peer: "e:2", Binary: "/usr/bin/etcd"}
+		if c.Init = rng.IntN(2) == 0; !c.Init {
+			c.Join = "[::1]:7100"
+		}
 		return c
 	}
 	c.Endpoints = []string{"e1:2379", "e2:2379"}
