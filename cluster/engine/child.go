@@ -116,7 +116,7 @@ func (k *child) once(ctx context.Context) error {
 	k.set(cmd.Process.Pid, nil)
 	k.log.Info("the engine is started", "pid", cmd.Process.Pid, "program", k.program[0])
 	said := make(chan string, 1)
-	go func() { said <- relayLog(r, k.log) }()
+	go func() { said <- relayLog(ctx, r, k.log) }()
 	err = cmd.Wait()
 	last := <-said
 	r.Close()
@@ -136,13 +136,14 @@ func (k *child) once(ctx context.Context) error {
 // maxLine is how much of a line of a server's log is kept, in bytes.
 const maxLine = 16 << 10
 
-// relayLog passes a server's log on, until that ends, and returns the last of its lines.
-func relayLog(r io.Reader, l *slog.Logger) (last string) {
+// relayLog passes a server's log on, until that ends, and returns the last of its lines. What a server
+// complains of while it is asked to end, when ctx is over, concerns nobody.
+func relayLog(ctx context.Context, r io.Reader, l *slog.Logger) (last string) {
 	in := bufio.NewReaderSize(r, maxLine)
 	for {
 		line, long, err := in.ReadLine()
 		if line = bytes.TrimSpace(line); len(line) > 0 {
-			last = relayLine(line, l)
+			last = relayLine(line, l, ctx.Err() != nil)
 		}
 		for long && err == nil { // what is left of it
 			_, long, err = in.ReadLine()
@@ -160,7 +161,7 @@ var idle = map[string]bool{
 }
 
 // relayLine passes a line on, and returns what it says.
-func relayLine(line []byte, l *slog.Logger) string {
+func relayLine(line []byte, l *slog.Logger, ending bool) string {
 	said := map[string]any{}
 	text := ""
 	if json.Unmarshal(line, &said) == nil {
@@ -179,6 +180,9 @@ func relayLine(line []byte, l *slog.Logger) string {
 		level = slog.LevelInfo
 	case "error", "dpanic", "panic", "fatal":
 		level = slog.LevelError
+	}
+	if ending {
+		level = slog.LevelInfo
 	}
 	var args []any
 	for _, key := range slices.Sorted(maps.Keys(said)) {

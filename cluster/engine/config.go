@@ -77,7 +77,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("engine of %d members: want 1, 3 or 5", c.Size)
 	}
 	if len(c.Program) == 0 {
-		return errors.New("no program for the engine")
+		return errors.New("no program for the engine: want a command")
 	}
 	for _, at := range []string{c.Client, c.Peer} {
 		if host, port, err := net.SplitHostPort(at); err != nil || host == "" || port == "0" {

@@ -17,8 +17,10 @@ import (
 
 const (
 	mutexKey  = "/skybus-engine/members"
-	mutexTTL  = 10   // seconds
-	caughtUp  = 1000 // entries of the log that a learner may be behind its leader
+	placeKey  = "/skybus-engine/place" // the host that takes the place of a removed member
+	mutexTTL  = 10                     // seconds
+	placeTTL  = 60                     // seconds, from which on any host may take it
+	caughtUp  = 1000                   // entries of the log that a learner may be behind its leader
 	askMember = time.Second
 )
 
@@ -59,16 +61,33 @@ func (e *Engine) consider(ctx context.Context, list []*etcdserverpb.Member) erro
 		return e.added() // the daemon was killed when it had asked for it
 	case mine != nil || named(list, e.c.Host) != nil:
 		return fmt.Errorf("member %q is in the list, and its data are not here: \"skybus cluster replace %s\" makes this host a member again", e.c.Host, e.c.Host)
-	case len(list) >= e.c.Size:
-		return nil
+	}
+	if ok, err := e.mayAdd(ctx, len(list)); err != nil || !ok {
+		return err
 	}
 	return e.alone(ctx, func(ctx context.Context) error {
 		r, err := e.etcd.MemberList(ctx)
-		if err != nil || len(r.Members) >= e.c.Size { // others were first
+		if err != nil {
+			return err
+		}
+		if ok, err := e.mayAdd(ctx, len(r.Members)); err != nil || !ok { // others were first
 			return err
 		}
 		return e.add(ctx)
 	})
+}
+
+// mayAdd says whether this host is to become one more of n members. A place that a host has made free for itself is
+// nobody else's.
+func (e *Engine) mayAdd(ctx context.Context, n int) (bool, error) {
+	r, err := e.etcd.Get(ctx, placeKey)
+	if err != nil {
+		return false, fmt.Errorf("ask whose place is free: %w", err)
+	}
+	if len(r.Kvs) > 0 {
+		return string(r.Kvs[0].Value) == e.c.Host, nil
+	}
+	return n < e.c.Size, nil
 }
 
 // alone does something while no other host changes the members.
@@ -93,6 +112,9 @@ func (e *Engine) alone(ctx context.Context, do func(ctx context.Context) error) 
 func (e *Engine) add(ctx context.Context) error {
 	if _, err := e.etcd.MemberAddAsLearner(ctx, []string{e.c.url(e.c.Peer)}); err != nil {
 		return fmt.Errorf("become a member: %w", err)
+	}
+	if _, err := e.etcd.Delete(ctx, placeKey); err != nil {
+		e.log.Warn("the place in the engine that this host has taken looks free for a minute", "error", err.Error())
 	}
 	return e.added()
 }
@@ -167,24 +189,36 @@ func (e *Engine) Replace(ctx context.Context, old string) error {
 		}
 		m := named(r.Members, old)
 		if m == nil {
-			return fmt.Errorf("%w: %q; there are %s", ErrNoMember, old, strings.Join(names(r.Members), ", "))
+			return fmt.Errorf("%w: %q; there are %s", ErrNoMember, old, strings.Join(hostNames(r.Members), ", "))
 		}
 		if _, err := e.status(ctx, m); err == nil {
 			return fmt.Errorf("member %s at %s: %w", old, first(m.ClientURLs), ErrAnswers)
 		}
+		lease, err := e.etcd.Grant(ctx, placeTTL)
+		if err == nil {
+			_, err = e.etcd.Put(ctx, placeKey, e.c.Host, clientv3.WithLease(lease.ID))
+		}
+		if err != nil {
+			return fmt.Errorf("keep the place of member %s: %w", old, err)
+		}
 		if _, err := e.etcd.MemberRemove(ctx, m.ID); err != nil {
-			return fmt.Errorf("remove member %s: %w", old, err)
+			_, kept := e.etcd.Delete(ctx, placeKey) // else this host would be one too many, for the lease's time
+			return errors.Join(fmt.Errorf("remove member %s: %w", old, err), kept)
 		}
 		e.log.Warn("a lost member was removed from the engine", "member", old)
-		return e.add(ctx)
+		if err := e.add(ctx); err != nil { // for some seconds after another one has come or gone the engine refuses
+			e.log.Warn("this host does not take its place yet; it is tried again", "member", old, "error", err.Error())
+		}
+		return nil
 	})
 }
 
-func names(list []*etcdserverpb.Member) (all []string) {
+func hostNames(list []*etcdserverpb.Member) (all []string) {
 	for _, m := range list {
 		if m.Name != "" {
 			all = append(all, m.Name)
 		}
 	}
+	slices.Sort(all)
 	return all
 }
