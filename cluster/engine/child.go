@@ -168,7 +168,7 @@ func relayLine(line []byte, l *slog.Logger, ending bool) string {
 		text, _ = said["msg"].(string)
 	}
 	if text == "" {
-		l.Warn("engine: " + string(line))
+		l.Warn("the engine says", "text", string(line))
 		return string(line)
 	}
 	if idle[text] {
@@ -192,7 +192,7 @@ func relayLine(line []byte, l *slog.Logger, ending bool) string {
 			args = append(args, key, fmt.Sprint(said[key]))
 		}
 	}
-	l.Log(context.Background(), level, "engine: "+text, args...)
+	l.Log(context.Background(), level, "the engine says", append([]any{"text", text}, args...)...)
 	if why, ok := said["error"]; ok {
 		text += fmt.Sprintf(": %v", why)
 	}
