@@ -104,7 +104,7 @@ func (c *Config) begin(ctx context.Context) (*state, error) {
 	case c.Init:
 		var token [16]byte
 		_, _ = rand.Read(token[:]) // it does not fail
-		st.Member, st.Token, st.Peer = memberFirst, hex.EncodeToString(token[:]), c.Peer
+		st.Member, st.Token, st.Peer = memberFirst, hex.EncodeToString(token[:]), c.url(c.Peer)
 		st.Members = []Member{{Name: c.Host, Client: c.Client, Peer: c.Peer}}
 	case c.Join == nil:
 		return nil, fmt.Errorf("%w: want --cluster-init NAME on the first host (cluster.name with init: true), --cluster-join HOST:PORT on any other one (cluster.join)", ErrNoCluster)
@@ -133,8 +133,8 @@ func (c *Config) goOn(st *state) error {
 		return fmt.Errorf("%w: %s is of domain %d, this is %d: each daemon wants a state folder of its own", ErrOther, at, st.Domain, c.Domain)
 	case c.Cluster != "" && c.Cluster != st.Cluster:
 		return fmt.Errorf("%w: by %s this host is in cluster %q, not %q; to leave it, move the state folder away", ErrOther, at, st.Cluster, c.Cluster)
-	case st.Member != memberNone && st.Peer != c.Peer:
-		return fmt.Errorf("%w: by %s other members reach the engine at %s, not %s (cluster.engine.peer)", ErrOther, at, st.Peer, c.Peer)
+	case st.Member != memberNone && st.Peer != c.url(c.Peer):
+		return fmt.Errorf("%w: by %s other members reach the engine at %s, not %s (cluster.engine.peer, or listen; insecure)", ErrOther, at, st.Peer, c.url(c.Peer))
 	case st.Member != memberBegun || hasData(c.State):
 		return nil
 	case !st.others():
@@ -333,7 +333,7 @@ func (e *Engine) look(ctx context.Context) error {
 	}
 	mine := e.mine(r.Members)
 	switch has := e.remembered().Member != memberNone; {
-	case has && mine == nil:
+	case has && mine == nil && named(r.Members, e.c.Host) == nil:
 		return e.leave()
 	case !has:
 		return e.consider(ctx, r.Members)

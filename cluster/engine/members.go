@@ -37,7 +37,7 @@ var (
 // mine is the member at this host's peer address.
 func (e *Engine) mine(list []*etcdserverpb.Member) *etcdserverpb.Member {
 	for _, m := range list {
-		if slices.Contains(m.PeerURLs, e.c.url(e.c.Peer)) {
+		if first(m.PeerURLs) == e.c.Peer {
 			return m
 		}
 	}
@@ -124,7 +124,7 @@ func (e *Engine) added() error {
 	if hasData(e.c.State) {
 		return fmt.Errorf("the folder %s has data of another member: move it away", dataDir)
 	}
-	if err := e.remember(func(st *state) { st.Member, st.Peer = memberAdded, e.c.Peer }); err != nil {
+	if err := e.remember(func(st *state) { st.Member, st.Peer = memberAdded, e.c.url(e.c.Peer) }); err != nil {
 		return err
 	}
 	e.log.Info("this host becomes a member of the engine", "clients", e.c.Client, "peers", e.c.Peer)
@@ -174,6 +174,16 @@ func (e *Engine) status(ctx context.Context, m *etcdserverpb.Member) (*clientv3.
 	return e.etcd.Status(ctx, m.ClientURLs[0])
 }
 
+// isLost says whether a member does not answer, asked more than once: this host may be the one that was slow.
+func (e *Engine) isLost(ctx context.Context, m *etcdserverpb.Member) bool {
+	for range 3 {
+		if _, err := e.status(ctx, m); err == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // Replace has this host take the place of the lost member of a host, which may be this one's own, before its disk was
 // wiped. It returns when that has begun. Errors: ErrHasMember, ErrNoMember, ErrAnswers; those of the engine.
 func (e *Engine) Replace(ctx context.Context, old string) error {
@@ -191,7 +201,7 @@ func (e *Engine) Replace(ctx context.Context, old string) error {
 		if m == nil {
 			return fmt.Errorf("%w: %q; there are %s", ErrNoMember, old, strings.Join(hostNames(r.Members), ", "))
 		}
-		if _, err := e.status(ctx, m); err == nil {
+		if !e.isLost(ctx, m) {
 			return fmt.Errorf("member %s at %s: %w", old, first(m.ClientURLs), ErrAnswers)
 		}
 		lease, err := e.etcd.Grant(ctx, placeTTL)

@@ -21,7 +21,7 @@ const (
 	maxLearners = 4 // two at a time from 1 to 3 and from 3 to 5
 )
 
-// An alone is the list of a cluster that this host begins.
+// alone is the list of a cluster that this host begins.
 func (c *Config) alone() []string { return []string{c.Host + "=" + c.url(c.Peer)} }
 
 // initial is the list of members as a server wants it that is in it and has no data yet. It compares addresses,
@@ -30,7 +30,7 @@ func (c *Config) initial(list []*etcdserverpb.Member) (all []string) {
 	for _, m := range list {
 		for _, at := range m.PeerURLs {
 			name := fmt.Sprintf("member-%x", m.ID)
-			if at == c.url(c.Peer) {
+			if at == c.url(c.Peer) { // as it was added
 				name = c.Host
 			}
 			all = append(all, name+"="+at)

@@ -42,7 +42,7 @@ type state struct {
 	Domain  uint32   `json:"domain"`
 	Member  string   `json:"member,omitempty"`
 	Token   string   `json:"token,omitempty"` // tells apart clusters that are begun with one name
-	Peer    string   `json:"peer,omitempty"`  // of this host's member
+	Peer    string   `json:"peer,omitempty"`  // URL of this host's member
 	Members []Member `json:"members"`
 }
 

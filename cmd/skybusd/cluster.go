@@ -144,7 +144,7 @@ func (p *part) control(do string, args json.RawMessage) (any, error) {
 	case report.AskCluster:
 		return p.report(ctx), nil
 	case report.AskReplace:
-		return p.replace(ctx, args)
+		return p.replace(args)
 	}
 	return nil, fmt.Errorf("%w: %q", relay.ErrQuestion, do)
 }

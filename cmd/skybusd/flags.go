@@ -262,6 +262,9 @@ func (f *flags) cluster(doc map[string]any) error {
 	default:
 		key, ok := number(f.key).(uint64)
 		if !ok || !engine.Remembers(f.state, f.host, uint32(key)) {
+			if f.set.Changed("state") {
+				return usagef("--state: %s has nothing of host %q and domain %s; want --cluster-init NAME or --cluster-join HOST:PORT, too", f.state, f.host, f.key)
+			}
 			return nil
 		}
 	}

@@ -50,6 +50,7 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 		{"--cluster-init and --cluster-join: want one of the two", 2, append([]string{"--insecure", "--cluster-init", "c", "--cluster-join", "h:1"}, usual...)},
 		{"--cluster-init: want the name of a cluster", 2, append([]string{"--insecure", "--cluster-init", "a b"}, usual...)},
 		{"--cluster-join: ", 2, append([]string{"--insecure", "--cluster-join", "nowhere"}, usual...)},
+		{"--state: ", 2, append([]string{"--insecure", "--state", root}, usual...)},
 		{"--config-file: is missing", 2, []string{"engine"}},
 		{"none of stored", 2, append([]string{"--insecure", "--route", "0.0.1.1=a,quickly"}, usual...)},
 		{"--route", 2, append([]string{"--insecure", "--route", "0.0.1.*=nobody"}, usual...)},

@@ -32,6 +32,8 @@ const (
 const (
 	joinTime  = 5 * time.Second // that an answer to JOIN may take
 	joinPause = time.Second     // until it is asked for again
+
+	replaceTime = 8 * time.Second // that a replacement may take to begin: the tools wait for 10 s
 )
 
 // newEngineCommand is the command that a daemon starts as its child.
@@ -159,6 +161,7 @@ func (v *server) join(ctx context.Context) (*engine.Invitation, error) {
 		stop()
 		switch {
 		case err == nil:
+			_ = v.n.Status("")
 			return invitation(told), nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -255,7 +258,7 @@ func (p *part) managedReport(r *report.Engine) {
 }
 
 // replace has this host take the place of a lost member.
-func (p *part) replace(ctx context.Context, args json.RawMessage) (any, error) {
+func (p *part) replace(args json.RawMessage) (any, error) {
 	if p.managed == nil {
 		return nil, errors.New("the engine is an etcd cluster that others run: use etcdctl there")
 	}
@@ -263,5 +266,7 @@ func (p *part) replace(ctx context.Context, args json.RawMessage) (any, error) {
 	if err := json.Unmarshal(args, &r); err != nil || r.Old == "" {
 		return nil, errors.New("want the name of the member that is to be replaced")
 	}
+	ctx, stop := context.WithTimeout(context.Background(), replaceTime)
+	defer stop()
 	return nil, p.managed.Replace(ctx, r.Old)
 }
