@@ -96,15 +96,14 @@ func (h *clustered) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	h.stop, h.code = stop, make(chan int, 1)
 	go func() { h.code <- run(ctx, []string{"--config", h.file}, h.log, h.log) }()
-	soon(h.t, "the daemon of "+h.name+" answers", func() bool {
+	soon(h.t, "the daemon of "+h.name+" takes part in its cluster", func() bool {
 		select {
 		case code := <-h.code:
 			h.stop = nil
 			h.t.Fatalf("the daemon of %s has ended with %d", h.name, code)
 		default:
 		}
-		_, err := relay.Ask(channel.Dir(h.root, 1), "status")
-		return err == nil
+		return relay.AskFor(h.t.Context(), channel.Dir(h.root, 1), report.AskCluster, nil, new(report.Cluster)) == nil
 	})
 }
 
@@ -157,10 +156,18 @@ func soon(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// carry sends numbered messages and wants them to arrive, each once, in order.
+// carry sends numbered messages and wants them to arrive, each once, in order. A route is known a moment before it is in
+// force.
 func carry(t *testing.T, from, to *skybus.Endpoint, first, n int) {
 	t.Helper()
-	for i := first; i < first+n; i++ {
+	soon(t, "a way to "+to.Addr().String(), func() bool {
+		err := from.Send(t.Context(), to.Addr(), []byte(fmt.Sprint(first)))
+		if err != nil && !errors.Is(err, skybus.ErrNoRoute) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	for i := first + 1; i < first+n; i++ {
 		if err := from.Send(t.Context(), to.Addr(), []byte(fmt.Sprint(i))); err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,8 @@ func (v *server) control(do string, args json.RawMessage) (any, error) {
 	}
 	e := v.c.Load()
 	switch {
+	case v.s.isClustered():
+		return nil, errors.New("the daemon does not take part in its cluster yet: the log says what it waits for")
 	case e == nil && v.s.Cluster.Mode == config.Local:
 		return nil, errors.New("the engine does not run, or not yet: the log says why")
 	case e == nil:
