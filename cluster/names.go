@@ -113,16 +113,7 @@ func NamesRoot(cluster string) string { return "/skybus/" + cluster + "/names/" 
 
 // Close gives all names up, if the engine answers soon, and ends the watches.
 func (n *Names) Close() error {
-	n.mu.Lock()
-	l, host := n.lease, n.host
-	n.mu.Unlock()
-	if l != nil && n.ctx.Err() == nil {
-		ctx, stop := context.WithTimeout(n.ctx, Heartbeat)
-		_, _ = n.p.Commit(ctx, Batch{Do: []Op{Put(presenceKey(n.root, l.ID()), presenceValue(presenceLeft, host), l.ID())}})
-		_ = l.Revoke(ctx) // else it expires
-		stop()
-	}
-	n.stop()
+	n.stop() // no lease is made any more
 	n.done.Wait()
 	return nil
 }

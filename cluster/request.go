@@ -15,7 +15,7 @@ const allFlags = names.AllowReplacement | names.Replace | names.NoQueue
 
 // Request asks for a name, on behalf of an owner that lives as long as this process. When it returns,
 // Owners knows of it. Errors: names.ErrTaken; ErrUnavailable with the context's, after which the
-// owner is taken out again if it got in; ErrLimit.
+// owner is taken out again if it got in; ErrLimit; ErrForbidden.
 func (n *Names) Request(ctx context.Context, name string, o names.Owner, f names.Flags) (names.Standing, error) {
 	switch err := names.Check(name); {
 	case err != nil:
@@ -262,21 +262,36 @@ func (n *Names) keep() {
 		if err == nil {
 			err = n.register(l)
 		}
-		if err != nil {
-			if n.ctx.Err() == nil {
-				n.c.Logger.Warn("global names cannot be registered", "err", err)
-				n.rest(l)
-			}
-			continue
+		if err == nil {
+			n.tend(l)
+			n.mu.Lock()
+			n.lease, n.ready = nil, make(chan struct{})
+			n.mu.Unlock()
 		}
-		n.tend(l)
-		n.mu.Lock()
-		n.lease, n.ready = nil, make(chan struct{})
-		n.mu.Unlock()
-		if n.ctx.Err() == nil {
+		switch {
+		case n.ctx.Err() != nil:
+			n.farewell(l)
+		case err != nil:
+			n.c.Logger.Warn("global names cannot be registered", "err", err)
+			n.rest(l)
+		default:
 			n.c.Logger.Warn("the lease of the global names of this process is lost; they are registered again")
 		}
 	}
+}
+
+// farewell gives the lease back, with all that hangs on it. If the engine does not answer soon, it expires.
+func (n *Names) farewell(l Lease) {
+	if l == nil {
+		return
+	}
+	ctx, stop := context.WithTimeout(context.Background(), Heartbeat)
+	defer stop()
+	n.mu.Lock()
+	host := n.host
+	n.mu.Unlock()
+	_, _ = n.p.Commit(ctx, Batch{Do: []Op{Put(presenceKey(n.root, l.ID()), presenceValue(presenceLeft, host), l.ID())}})
+	_ = l.Revoke(ctx)
 }
 
 // rest gives back what could not be used, and waits a moment.

@@ -262,6 +262,21 @@ func TestTheEngineComesBackEmpty(t *testing.T) {
 	}
 }
 
+// What is closed does not take its names again because its lease is gone.
+func TestNamesThatAreClosedAreFree(t *testing.T) {
+	testutil.NoLeaks(t)
+	e, c := upstream(t, Limits{})
+	for i := range 200 {
+		n := newNames(t, c, cluster.NamesConfig{})
+		request(t, n, "x", owner(i), 0, names.Owns)
+		_ = n.Close()
+		snap, err := c.Get(t.Context(), cluster.Query{Prefix: true})
+		if err != nil || len(snap.KVs) > 0 || len(e.store.Leases()) > 0 {
+			t.Fatalf("after %d were closed there are %d keys and %d leases, %v", i+1, len(snap.KVs), len(e.store.Leases()), err)
+		}
+	}
+}
+
 // Whoever leaves in good order has its names released at once, and each change is told once.
 func TestAClientThatCloses(t *testing.T) {
 	testutil.NoLeaks(t)
