@@ -24,6 +24,18 @@ func presenceKey(root string, id LeaseID) string {
 // PresenceKey returns the key below root, as NamesRoot makes it, that says of a client whether it is there.
 func PresenceKey(root string, id LeaseID) string { return presenceKey(root, id) }
 
+// IsPresence says whether a key is that of a client's presence below root.
+func IsPresence(root, key string) bool {
+	_, ok := presenceOf(root, key)
+	return ok
+}
+
+// PresenceHost returns the host that the value of a presence names; ok is false if it names none.
+func PresenceHost(value []byte) (host string, ok bool) {
+	p := parsePresence(0, value)
+	return p.host, !p.alone()
+}
+
 // PresenceLeft returns what the value of a presence becomes when the client leaves; here says whether
 // it has not left yet.
 func PresenceLeft(value []byte) (left []byte, here bool) {

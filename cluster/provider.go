@@ -26,6 +26,8 @@ var (
 	// ErrLimit means that the request is beyond what the engine takes, of one request or of
 	// one client.
 	ErrLimit = errors.New("beyond the limits of the cluster engine")
+	// ErrForbidden means that the cluster's policy does not let this host have that.
+	ErrForbidden = errors.New("not allowed by the cluster's policy")
 	// ErrClosed means that the Provider, or what is on top of it, has been closed.
 	ErrClosed = errors.New("closed")
 )
@@ -255,7 +257,7 @@ type Provider interface {
 	// Grant makes a lease of ttl, MinTTL to MaxTTL. Errors: ErrUnavailable, ErrLimit.
 	Grant(ctx context.Context, ttl time.Duration) (Lease, error)
 	// Commit does a batch, and returns its revision: one that changed nothing returns the
-	// present one. Errors: ErrCompare, ErrLeaseLost, ErrLimit, and ErrUnavailable, after
+	// present one. Errors: ErrCompare, ErrLeaseLost, ErrLimit, ErrForbidden, and ErrUnavailable, after
 	// which the batch may have been done, or may be done yet.
 	Commit(ctx context.Context, b Batch) (uint64, error)
 	// Get reads what was committed before the call. Errors: ErrCompacted, ErrUnavailable.

@@ -91,6 +91,9 @@ func (n *Names) registerAll(l Lease, snap *Snapshot) (done bool, err error) {
 		}
 		done = false
 		_, err := n.p.Commit(n.ctx, b)
+		if errors.Is(err, ErrForbidden) {
+			err = n.registerEach(b)
+		}
 		b = Batch{}
 		return err
 	}
@@ -104,6 +107,23 @@ func (n *Names) registerAll(l Lease, snap *Snapshot) (done bool, err error) {
 		}
 	}
 	return done, flush()
+}
+
+// registerEach puts the claims of a batch one by one, and gives up those that the policy does not allow any more.
+func (n *Names) registerEach(b Batch) error {
+	for i := range b.Do {
+		_, err := n.p.Commit(n.ctx, Batch{If: b.If[i : i+1], Do: b.Do[i : i+1]})
+		switch at, ok := seatOf(n.root, b.Do[i].Key); {
+		case errors.Is(err, ErrForbidden) && ok:
+			n.c.Logger.Error("a global name is given up", "name", at.name, "err", err)
+			n.mu.Lock()
+			delete(n.mine, at)
+			n.mu.Unlock()
+		case err != nil:
+			return err
+		}
+	}
+	return nil
 }
 
 // A missing claim is one that is to be put.

@@ -40,6 +40,8 @@ type ReplicaOptions struct {
 	// Limits: Keys are 1,048,576 and Bytes 512 MiB unless said otherwise. They are of all keys of the
 	// cluster; a cluster that has more is not followed any further.
 	Limits Limits
+	// Policy is what SetPolicy has as well; nil: every host may have every name.
+	Policy NamePolicy
 	Logger *slog.Logger // nil: nothing is logged
 }
 
@@ -103,7 +105,9 @@ type Replica struct {
 	owner  atomic.Uint64 // number of the host's lease, also of the one that was
 	probes prober
 	bad    unreadable
+	law    law
 
+	writing sync.Mutex // of the state file; comes before mu
 	mu      sync.Mutex
 	heard   time.Time // the engine; zero: never
 	last    error     // why it is not heard, or what else is amiss; nil once it is heard
@@ -115,6 +119,8 @@ type Replica struct {
 	decided bool          // whether the lease of before was taken over
 	servers map[*Server]bool
 	closed  bool
+	again   bool   // all is to be read again
+	rewatch func() // ends the watch
 }
 
 // A hostLease is the host's lease in the engine.
@@ -142,7 +148,7 @@ func newReplica(p cluster.Provider, o ReplicaOptions, root string) (*Replica, er
 	r := &Replica{
 		p: p, o: o, root: root, slots: make(chan struct{}, o.Commits), changed: make(chan struct{}), servers: map[*Server]bool{},
 		core: core{limits: o.Limits, stop: make(chan struct{}), tending: map[*orphan]bool{}, store: store.NewCopy(o.Limits.store())},
-		bad:  unreadable{log: o.Logger}, term: newTerm(),
+		bad:  unreadable{log: o.Logger}, term: newTerm(), law: law{claims: map[string]bool{}},
 	}
 	r.ctx, r.end = context.WithCancel(context.Background())
 	was, err := r.load()
@@ -153,6 +159,8 @@ func newReplica(p cluster.Provider, o ReplicaOptions, root string) (*Replica, er
 		r.owner.Store(uint64(was.Lease))
 		r.store.Adopt(o.TTL)
 	}
+	r.law.policy.Store(&o.Policy)
+	r.again = o.Policy != nil || was.Judged
 	r.probes.init()
 	r.begin()
 	for _, run := range []func(){r.follow, func() { r.keep(was) }, r.clean, r.probe} {
@@ -250,7 +258,18 @@ func (r *Replica) follow() {
 	after, wait := uint64(0), minBackoff
 	for r.ctx.Err() == nil {
 		heard := false // with this watch
-		err := r.p.Watch(r.ctx, r.root, after, func(u cluster.Update) error {
+		ctx, anew := r.watching()
+		if anew {
+			if err := r.mark(ctx); err != nil {
+				r.note(err)
+				r.o.Logger.Warn("the cluster engine does not take a batch: its keys are not judged anew", "err", err)
+				r.rest(wait)
+				wait = min(2*wait, maxBackoff)
+				continue
+			}
+			after = 0
+		}
+		err := r.p.Watch(ctx, r.root, after, func(u cluster.Update) error {
 			err := r.take(u)
 			if err == nil {
 				heard, wait = true, minBackoff
@@ -259,6 +278,10 @@ func (r *Replica) follow() {
 		})
 		if r.ctx.Err() != nil {
 			return
+		}
+		if ctx.Err() != nil {
+			after = r.store.Revision()
+			continue
 		}
 		r.note(err)
 		// One that went on for a while may go on from where it was: a snapshot costs the past.
@@ -275,11 +298,43 @@ func (r *Replica) follow() {
 	}
 }
 
+// watching returns the context of the next watch, which SetPolicy ends, and whether that is to begin with a snapshot.
+func (r *Replica) watching() (ctx context.Context, anew bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.rewatch != nil {
+		r.rewatch()
+	}
+	ctx, r.rewatch = context.WithCancel(r.ctx)
+	return ctx, r.again
+}
+
+// mark has the engine come to another revision, so that clients do not take what is judged anew for what they know, and
+// notes that it was done. The copy stands still meanwhile.
+func (r *Replica) mark(ctx context.Context) error {
+	key := r.root + "judged/" + r.o.Host
+	for _, op := range []cluster.Op{cluster.Put(key, joinValue(0, nil), 0), cluster.Delete(key)} {
+		ctx, stop := context.WithTimeout(ctx, 3*r.o.Patience)
+		_, err := r.p.Commit(ctx, cluster.Batch{Do: []cluster.Op{op}})
+		stop()
+		if err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ctx.Err() == nil { // no other policy has come meanwhile
+		r.again = false
+	}
+	return nil
+}
+
 // take takes in what the watch has told.
 func (r *Replica) take(u cluster.Update) error {
 	if u.Snapshot {
 		r.bad.begin()
 	}
+	r.law.presences(r.names(), &u)
 	another, err := r.store.Feed(&u, r.read)
 	if err != nil {
 		return err
@@ -307,23 +362,31 @@ func (r *Replica) read(ev *cluster.Event) (own, ok bool) {
 	switch {
 	case ev.Deleted:
 		r.bad.mend(ev.Key)
+		r.law.count(r.names(), ev.Key, false)
 		return false, false
 	case ev.Key == r.lifeKey(): // that is the Provider's
 		ev.Lease = 0
 		return false, true
 	}
 	id, value, err := cutValue(ev.Value)
+	if err == nil {
+		err = r.law.judge(r.names(), ev.Key, value, ev.Lease)
+	}
+	own = err == nil && ev.Lease != 0 && uint64(ev.Lease) == r.owner.Load()
+	r.law.count(r.names(), ev.Key, own)
 	if err != nil {
 		r.bad.add(ev.Key, err)
 		return false, false
 	}
 	r.bad.mend(ev.Key)
-	own = ev.Lease != 0 && uint64(ev.Lease) == r.owner.Load()
 	ev.Lease, ev.Value = id, value
 	return own, true
 }
 
 func (r *Replica) lifeKey() string { return r.root + "life" }
+
+// names is the root of the names.
+func (r *Replica) names() string { return r.root + "names/" }
 
 // note remembers what went wrong.
 func (r *Replica) note(err error) {

@@ -28,6 +28,11 @@ func (r *Replica) commit(ctx context.Context, c *store.Client, b cluster.Batch) 
 		return 0, err
 	}
 	defer p.End()
+	done, err := r.law.admit(r.names(), r.o.Host, &b)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
 	h, err := r.lender(ctx, &b, term)
 	if err != nil {
 		return 0, err
@@ -178,7 +183,7 @@ func (r *Replica) tidy() (more bool, err error) {
 func (r *Replica) goodbyes(ids []cluster.LeaseID, h *hostLease) cluster.Batch {
 	b := cluster.Batch{Head: valueHead}
 	for _, id := range ids {
-		key := cluster.PresenceKey(r.root+"names/", id)
+		key := cluster.PresenceKey(r.names(), id)
 		kv, ok := r.store.Item(key)
 		left, here := cluster.PresenceLeft(kv.Value)
 		if !ok || !here || kv.Lease != id || len(b.Do) == cluster.MaxOps {

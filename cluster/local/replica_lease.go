@@ -145,13 +145,7 @@ func (r *Replica) wait(err error) {
 // found again, so it is first.
 func (r *Replica) use(h *hostLease) {
 	again := uint64(h.ID()) == r.owner.Swap(uint64(h.ID()))
-	r.mu.Lock()
-	s := state{Cluster: r.o.Cluster, Host: r.o.Host, Lease: h.ID(), Life: r.store.Life(), Term: r.term, Incarnation: r.number}
-	r.mu.Unlock()
-	if err := r.save(s); err != nil {
-		r.note(err)
-		r.o.Logger.Error("the host's lease cannot be written down: a restart loses what its processes have", "err", err)
-	}
+	r.remember(h)
 	r.mu.Lock()
 	r.host = h
 	r.told()
@@ -160,6 +154,21 @@ func (r *Replica) use(h *hostLease) {
 		r.later(h)
 	}
 	r.o.Logger.Info("the host has a lease of the cluster engine", "lease", fmt.Sprintf("%x", uint64(h.ID())), "ttl", h.TTL())
+}
+
+// remember writes down what a restart is to find.
+func (r *Replica) remember(h *hostLease) {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.mu.Lock()
+	s := state{
+		Cluster: r.o.Cluster, Host: r.o.Host, Lease: h.ID(), Life: r.store.Life(), Term: r.term, Incarnation: r.number, Judged: r.law.in() != nil,
+	}
+	r.mu.Unlock()
+	if err := r.save(s); err != nil {
+		r.note(err)
+		r.o.Logger.Error("the host's lease cannot be written down: a restart loses what its processes have", "err", err)
+	}
 }
 
 // later has deleted, a TTL from now on, what hangs on leases that were lost with the host's and that has come back, unless that is

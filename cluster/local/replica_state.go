@@ -30,6 +30,7 @@ type state struct {
 	Life        uint64          `json:"life"`  // of the engine, that the lease is of
 	Term        uint64          `json:"term"`
 	Incarnation uint64          `json:"incarnation"`
+	Judged      bool            `json:"judged,omitempty"` // there was a policy
 }
 
 // load reads the state file and writes down that there is another incarnation. A file that is damaged, or

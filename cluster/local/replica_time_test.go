@@ -33,6 +33,7 @@ type testHost struct {
 	n       *testNet
 	name    string
 	state   string
+	policy  NamePolicy
 	up      atomic.Pointer[Server] // by which it reaches the engine
 	client  *Client
 	r       *Replica
@@ -61,7 +62,7 @@ func (n *testNet) host(name string) *testHost {
 func (h *testHost) start() {
 	h.n.t.Helper()
 	h.client = connect(&h.up)
-	r, err := NewReplica(h.client, ReplicaOptions{Host: h.name, State: h.state})
+	r, err := NewReplica(h.client, ReplicaOptions{Host: h.name, State: h.state, Policy: h.policy})
 	if err != nil {
 		h.n.t.Fatal(err)
 	}

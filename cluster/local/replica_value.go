@@ -35,10 +35,10 @@ func cutValue(joined []byte) (id cluster.LeaseID, value []byte, err error) {
 	return cluster.LeaseID(n), joined[valueHead:], nil
 }
 
-// maxUnreadable is how many keys are remembered whose values cannot be read: each is told of once.
+// maxUnreadable is how many keys are remembered that are passed over: each is told of once.
 const maxUnreadable = 10_000
 
-// An unreadable has the keys that somebody else has written, in a way that no replica does.
+// An unreadable has the keys that are passed over: no replica has written them so, or the policy does not allow them.
 type unreadable struct {
 	log *slog.Logger
 
@@ -65,7 +65,7 @@ func (u *unreadable) add(key string, err error) {
 	}
 	u.keys[key] = true
 	if !u.before[key] {
-		u.log.Warn("a key of the cluster engine is passed over: no replica has written it", "key", key, "err", err)
+		u.log.Warn("a key of the cluster engine is passed over", "key", key, "err", err)
 	}
 }
 

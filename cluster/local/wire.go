@@ -48,11 +48,12 @@ const (
 	codeLimit       = 4
 	codeRequest     = 5 // the request makes no sense
 	codeUnavailable = 6 // of a replica: it does not reach its engine
+	codeForbidden   = 7 // of a replica: its policy does not allow it
 )
 
 var sentinels = map[uint8]error{
 	codeCompare: cluster.ErrCompare, codeLease: cluster.ErrLeaseLost, codeCompacted: cluster.ErrCompacted, codeLimit: cluster.ErrLimit,
-	codeUnavailable: cluster.ErrUnavailable,
+	codeUnavailable: cluster.ErrUnavailable, codeForbidden: cluster.ErrForbidden,
 }
 
 // ErrFrame means that the other side does not keep to the format.

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,7 @@ type part struct {
 	mode    string
 	name    string // the cluster's
 	size    int    // how many members a managed engine is to have
+	policy  member.Policy
 
 	moved atomic.Pointer[etcd.Client] // is told where a managed engine is
 }
@@ -79,20 +81,21 @@ func takePart(ctx context.Context, v *server, t *channel.Table) (_ *part, err er
 	if err != nil {
 		return nil, err
 	}
-	p.replica, err = local.NewReplica(p.engine, local.ReplicaOptions{
-		Cluster: p.name, Host: s.Host, State: filepath.Join(s.Cluster.State, "lease-"+p.name+".json"), Logger: v.l,
-	})
+	settings, err := s.memberSettings()
 	if err != nil {
+		return nil, err
+	}
+	o := local.ReplicaOptions{Cluster: p.name, Host: s.Host, State: filepath.Join(s.Cluster.State, "lease-"+p.name+".json"), Logger: v.l}
+	if p.policy = settings.Policy; len(p.policy) > 0 {
+		o.Policy = p.policy
+	}
+	if p.replica, err = local.NewReplica(p.engine, o); err != nil {
 		return nil, err
 	}
 	if p.server, err = p.replica.Serve(t.Folder(), local.ServerConfig{Logger: v.l, Alive: aliveIn(t)}); err != nil {
 		return nil, err
 	}
 	p.client = p.replica.Provider(local.Options{Logger: v.l})
-	settings, err := s.memberSettings()
-	if err != nil {
-		return nil, err
-	}
 	p.member, err = member.Start(member.Config{
 		Provider: p.client, Cluster: p.name, Host: s.Host, Links: s.links(v.d.Addr()), Fingerprint: v.fingerprint(), Incarnation: uint64(v.began.UnixNano()),
 		Template: s.template(), Settings: settings, Binds: bindsOf(t), State: s.Cluster.State, Logger: v.l,
@@ -108,6 +111,18 @@ func takePart(ctx context.Context, v *server, t *channel.Table) (_ *part, err er
 		},
 	})
 	return p, err
+}
+
+// judgeNames has names be judged by a policy, if it is another one than before.
+func (p *part) judgeNames(by member.Policy) {
+	switch {
+	case reflect.DeepEqual(by, p.policy):
+	case len(by) == 0:
+		p.replica.SetPolicy(nil)
+	default:
+		p.replica.SetPolicy(by)
+	}
+	p.policy = by
 }
 
 // end stops taking part. What this host has published stays for the TTL, in which the next daemon takes it over: the

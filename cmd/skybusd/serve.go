@@ -270,6 +270,9 @@ func (v *server) put(s *settings) error {
 	if err == nil {
 		err = p.member.Reload(m)
 	}
+	if err == nil {
+		p.judgeNames(m.Policy)
+	}
 	return err
 }
 
