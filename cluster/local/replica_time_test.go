@@ -495,6 +495,7 @@ func batchWhileAway(t *testing.T, n *testNet) {
 			t.Errorf("after %v: %v", d, err)
 		}
 	}
+	time.Sleep(time.Second) // the host's lease was lost, and clients are hung up on for it
 	done := make(chan error, 1)
 	go func() {
 		_, err := c.Commit(t.Context(), b)
