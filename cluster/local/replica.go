@@ -32,7 +32,8 @@ type ReplicaOptions struct {
 	// Patience is how long a read waits for an engine that does not answer before it is answered from
 	// the copy; 3 s. A batch waits three times as long.
 	Patience time.Duration
-	// Commits is how many batches are on their way to the engine at a time; 64. More wait.
+	// Commits is how many batches are on their way to the engine at a time; 8. More wait, and small ones then go
+	// together.
 	Commits int
 	// State is the file, made with mode 0600, in which the replica keeps what it needs to go on with
 	// the host's lease after a restart. Empty: there is none, and Close gives the lease back.
@@ -58,7 +59,7 @@ func (o ReplicaOptions) withDefaults() ReplicaOptions {
 		o.Patience = 3 * cluster.Heartbeat
 	}
 	if o.Commits <= 0 {
-		o.Commits = 64
+		o.Commits = 8
 	}
 	if o.Limits.Keys <= 0 {
 		o.Limits.Keys = 1 << 20
@@ -100,8 +101,7 @@ type Replica struct {
 	ctx  context.Context
 	end  context.CancelFunc
 
-	slots  chan struct{} // one for each batch on its way
-	flying atomic.Int32
+	ferry  ferry
 	owner  atomic.Uint64 // number of the host's lease, also of the one that was
 	probes prober
 	bad    unreadable
@@ -146,7 +146,7 @@ func NewReplica(p cluster.Provider, o ReplicaOptions) (*Replica, error) {
 
 func newReplica(p cluster.Provider, o ReplicaOptions, root string) (*Replica, error) {
 	r := &Replica{
-		p: p, o: o, root: root, slots: make(chan struct{}, o.Commits), changed: make(chan struct{}), servers: map[*Server]bool{},
+		p: p, o: o, root: root, changed: make(chan struct{}), servers: map[*Server]bool{},
 		core: core{limits: o.Limits, stop: make(chan struct{}), tending: map[*orphan]bool{}, store: store.NewCopy(o.Limits.store())},
 		bad:  unreadable{log: o.Logger}, term: newTerm(), law: law{claims: map[string]bool{}},
 	}

@@ -88,15 +88,7 @@ func (r *Replica) send(ctx context.Context, b cluster.Batch, h *hostLease) (rev 
 	ctx, stop := context.WithTimeout(ctx, 3*r.o.Patience)
 	defer stop()
 	life := r.store.Life()
-	select {
-	case r.slots <- struct{}{}:
-	case <-ctx.Done():
-		return 0, unavailable("batches before it wait for the engine; it was not done", ctx.Err(), nil)
-	}
-	r.flying.Add(1)
-	rev, err = r.p.Commit(ctx, b)
-	r.flying.Add(-1)
-	<-r.slots
+	rev, err = r.carry(ctx, b, h)
 	switch {
 	case err == nil:
 		if err := r.store.Reach(ctx, life, rev); err != nil {

@@ -34,7 +34,7 @@ func (r *Replica) Health() ReplicaHealth {
 	st := r.store.Stats()
 	h := ReplicaHealth{
 		Cluster: r.o.Cluster, Host: r.o.Host, Age: r.age(), Life: r.store.Life(), Revision: st.Revision, Keys: st.Keys, Bytes: st.Bytes,
-		Clients: st.Clients, Leases: st.Leases, Ended: st.Ended, Unreadable: r.bad.count(), Commits: int(r.flying.Load()),
+		Clients: st.Clients, Leases: st.Leases, Ended: st.Ended, Unreadable: r.bad.count(), Commits: r.ferry.crossings(),
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
