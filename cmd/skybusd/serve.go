@@ -30,8 +30,11 @@ import (
 	"github.com/skybus-io/skybus/shm"
 )
 
-// takeOver is how long a daemon that is replaced has to let go.
-const takeOver = 10 * time.Second
+// A daemon that is replaced has takeOver looks to let go, lookPause apart: 10 s, in which the machine runs.
+const (
+	takeOver  = 1000
+	lookPause = 10 * time.Millisecond
+)
 
 // A server is the daemon with what can be loaded again.
 type server struct {
@@ -142,9 +145,10 @@ func (v *server) start(dom *skybus.Domain) error {
 			return err
 		}
 	}
-	for end := time.Now().Add(takeOver); ; time.Sleep(10 * time.Millisecond) {
+	for looks := 1; ; looks++ {
 		d, err := relay.Start(c)
-		if v.f.replace && errors.Is(err, channel.ErrInUse) && time.Now().Before(end) {
+		if v.f.replace && errors.Is(err, channel.ErrInUse) && looks < takeOver {
+			time.Sleep(lookPause)
 			continue
 		}
 		if err != nil && errors.Is(err, channel.ErrInUse) {
