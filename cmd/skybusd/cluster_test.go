@@ -103,8 +103,14 @@ func (h *clustered) start() {
 			h.t.Fatalf("the daemon of %s has ended with %d", h.name, code)
 		default:
 		}
-		return relay.AskFor(h.t.Context(), channel.Dir(h.root, 1), report.AskCluster, nil, new(report.Cluster)) == nil
+		_, err := h.ask()
+		return err == nil
 	})
+}
+
+func (h *clustered) ask() (c report.Cluster, err error) {
+	err = relay.AskFor(h.t.Context(), channel.Dir(h.root, 1), report.AskCluster, nil, &c)
+	return c, err
 }
 
 func (h *clustered) end() {
@@ -118,9 +124,11 @@ func (h *clustered) end() {
 // report asks the daemon what it knows of the cluster.
 func (h *clustered) report() (c report.Cluster) {
 	h.t.Helper()
-	if err := relay.AskFor(h.t.Context(), channel.Dir(h.root, 1), report.AskCluster, nil, &c); err != nil {
-		h.t.Fatal(err)
-	}
+	soon(h.t, "the daemon of "+h.name+" answers", func() bool { // it hangs up on who is slow
+		var err error
+		c, err = h.ask()
+		return err == nil
+	})
 	return c
 }
 

@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -122,6 +121,19 @@ func (h *managedHost) replace(old string) error {
 	ctx, stop := context.WithTimeout(h.t.Context(), 30*time.Second)
 	defer stop()
 	return relay.AskFor(ctx, channel.Dir(h.root, 1), report.AskReplace, report.Replace{Old: old}, new(any))
+}
+
+// mayNotReplace wants the host to be told why it cannot take the place of a member. A slow machine may be told first
+// that it took too long.
+func (h *managedHost) mayNotReplace(old, want string) {
+	h.t.Helper()
+	soon(h.t, fmt.Sprintf("%s is told of %s: %s", h.name, old, want), func() bool {
+		err := h.replace(old)
+		if err == nil {
+			h.t.Fatalf("%s replaces %s, want %q", h.name, old, want)
+		}
+		return strings.Contains(err.Error(), want)
+	})
 }
 
 // takes has the host take the place of a member. A slow machine may be told that it took too long, while the old
@@ -250,21 +262,17 @@ func TestManagedCluster(t *testing.T) {
 	// A fourth host is a client of the engine, and a wiped one; it may take its own place.
 	d.start("--cluster-join", b.link())
 	ns.on(d)
+	before = c.engine()
 	c.p.Kill()
+	soon(t, "the engine is gone that writes to the disk", func() bool { return isGone(before) })
 	if err := os.RemoveAll(c.state); err != nil {
 		t.Fatal(err)
 	}
 	c.start("--cluster-join", a.link())
 	ns.new(d)
-	if err := d.replace("a"); err == nil || !strings.Contains(err.Error(), "only a lost member is replaced") {
-		t.Errorf("to replace one that is there: %v", err)
-	}
-	if err := b.replace("c"); err == nil || !strings.Contains(err.Error(), "has a member of the engine already") {
-		t.Errorf("to replace one from a host with a member: %v", err)
-	}
-	if err := d.replace("e"); err == nil || !strings.Contains(err.Error(), `no such member of the engine: "e"; there are a, b, c`) {
-		t.Errorf("to replace one that there is not: %v", err)
-	}
+	d.mayNotReplace("a", "only a lost member is replaced")
+	b.mayNotReplace("c", "has a member of the engine already")
+	d.mayNotReplace("e", `no such member of the engine: "e"; there are a, b, c`)
 	c.takes("c")
 	c.voters("a", "b", "c")
 
@@ -279,9 +287,17 @@ func TestManagedCluster(t *testing.T) {
 	})
 	a.voters("b", "c", "d")
 	ns.new(a)
-	if c, err := a.report(); err != nil || c.Engine.ChildPID != 0 || c.Engine.Child != "" || c.Name != "games" || len(c.Hosts) != 4 {
-		t.Errorf("host a says %+v, %v", c, err)
-	}
+	var last report.Cluster
+	defer func() {
+		if t.Failed() {
+			t.Logf("host a says %+v", last)
+		}
+	}()
+	soon(t, "host a is one of four, and a client", func() bool { // a host that was slow may be missed for a moment
+		var err error
+		last, err = a.report()
+		return err == nil && last.Engine.ChildPID == 0 && last.Engine.Child == "" && last.Name == "games" && len(last.Hosts) == 4
+	})
 	for _, h := range []*managedHost{a, b, c, d} {
 		h.end()
 	}
@@ -325,9 +341,14 @@ func TestManagedClusterIsStartedAgain(t *testing.T) {
 		{b.ca, "zone", `it calls itself "zone", its certificate "b"`},
 		{stranger.certs, "b", "not trusted"},
 	} {
-		if _, err := relay.Join(t.Context(), a.link(), test.name, linkTLS(t, test.dir, "b")); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("to join as %s: %v, want %q", test.name, err, test.want)
-		}
+		secured := linkTLS(t, test.dir, "b")
+		soon(t, "who joins as "+test.name+" is told: "+test.want, func() bool { // the daemon hangs up on who is slow
+			_, err := relay.Join(t.Context(), a.link(), test.name, secured)
+			if err == nil {
+				t.Fatalf("to join as %s: no error, want %q", test.name, test.want)
+			}
+			return strings.Contains(err.Error(), test.want)
+		})
 	}
 	a.end()
 	b.end()
@@ -347,20 +368,13 @@ func TestWhoCannotJoin(t *testing.T) {
 	root, other := testutil.Dir(t), testutil.Dir(t)
 	stop, _ := start(t, root, "--host", "a", "--listen", "127.0.0.1:0")
 	defer stop()
-	st, err := relay.Ask(channel.Dir(root, 1), "status")
-	for end := time.Now().Add(90 * time.Second); errors.Is(err, relay.ErrNoDaemon) && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-		st, err = relay.Ask(channel.Dir(root, 1), "status")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := status(t, root).Listen
 	state := filepath.Join(t.TempDir(), "state")
 	// A daemon without a cluster may be in one later: this goes on until it is ended.
 	ctx, cancel := context.WithCancel(t.Context())
 	log, code := &lockedBuffer{}, make(chan int, 1)
 	go func() {
-		code <- run(ctx, []string{"-k", "1", "--root", other, "--host", "b", "--listen", "127.0.0.1:0", "--insecure", "--state", state, "--cluster-join", st.Listen}, log, log)
+		code <- run(ctx, []string{"-k", "1", "--root", other, "--host", "b", "--listen", "127.0.0.1:0", "--insecure", "--state", state, "--cluster-join", at}, log, log)
 	}()
 	soon(t, "the log says why", func() bool { return strings.Contains(log.String(), "no managed cluster: host \\\"a\\\"") })
 	cancel()
