@@ -224,7 +224,7 @@ func TestL9AStalledStreamHoldsUpNobody(t *testing.T) {
 func TestL9StreamsWaitWhileMuchIsInFlight(t *testing.T) {
 	for _, size := range []int{0, 48, 100, 984, 985, 5000, 60_000} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			within(t, 60*time.Second, func() { streamsWait(t, size) })
+			within(t, 5*time.Minute, func() { streamsWait(t, size) })
 		})
 	}
 }
