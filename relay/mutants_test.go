@@ -78,10 +78,10 @@ func TestMutantsAreFound(t *testing.T) {
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			test := "TestSimulation"
-			cmd := exec.Command(binary, "-test.run", "^TestSimulation$", "-test.timeout", "5m")
+			cmd := exec.Command(binary, "-test.run", "^TestSimulation$", "-test.timeout", "20m")
 			if m.test != "" {
 				test = m.test
-				cmd = exec.Command(links, "-test.run", "^"+m.test+"$", "-test.timeout", "1m")
+				cmd = exec.Command(links, "-test.run", "^"+m.test+"$", "-test.timeout", "10m")
 			}
 			cmd.Env = append(os.Environ(), mutantVariable+"="+m.name, fmt.Sprintf("%s=%d", simFrom, m.seed), "SKYBUS_SIM_SEEDS=500")
 			out, err := cmd.CombinedOutput()

@@ -283,7 +283,7 @@ func TestASilentPeerIsGivenUpDuringAWrite(t *testing.T) {
 	eachSock(t, func(t *testing.T, s *sock, far net.Conn) {
 		d := &Daemon{began: time.Now()}
 		c := &conn{d: d, sock: s, busy: true}
-		c.sess = link.New(&link.Config{Handshake: int64(time.Second)}, nil, d.now())
+		c.sess = link.New(&link.Config{Handshake: int64(time.Hour)}, nil, d.now())
 		c.timer = time.AfterFunc(time.Hour, func() {})
 		defer c.timer.Stop()
 		written := make(chan error, 1)
@@ -295,7 +295,7 @@ func TestASilentPeerIsGivenUpDuringAWrite(t *testing.T) {
 		if len(c.out.Segments) > 0 {
 			t.Fatal("written beside whoever writes")
 		}
-		d.epoch += int64(time.Second) // the sessions' clock goes on
+		d.epoch += int64(time.Hour) // the sessions' clock goes on
 		c.flush()
 		if c.sess.Err() == nil {
 			t.Error("not given up while somebody writes")
