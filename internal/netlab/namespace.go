@@ -31,7 +31,7 @@ const (
 	device = "eth0"
 
 	// killTime is how long killed processes may take to be gone.
-	killTime = 10 * time.Second
+	killTime = 90 * time.Second
 )
 
 // ip runs the command ip.

@@ -24,7 +24,13 @@ func noLeaks(t *testing.T) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() {
-		goleak.VerifyNone(t, before)
+		err := goleak.Find(before)
+		for end := time.Now().Add(patience); err != nil && time.Now().Before(end); { // they have time to end
+			err = goleak.Find(before)
+		}
+		if err != nil {
+			t.Error(err)
+		}
 		if left := spaces(t); len(left) > 0 {
 			t.Errorf("namespaces are left: %q", left)
 		}
@@ -206,9 +212,6 @@ func TestCut(t *testing.T) {
 // to the packets on their way.
 func TestNetem(t *testing.T) {
 	l, client, _ := pair(t)
-	if before := client.info(); before.Total_retrans != 0 {
-		t.Errorf("a good wire: %+v", before)
-	}
 	stream := func(words string) time.Duration {
 		t.Helper()
 		l.Netem("b", strings.Fields(words)...)
@@ -219,10 +222,23 @@ func TestNetem(t *testing.T) {
 		}
 		return took
 	}
-	stream("")
+	// A good wire loses nothing. The kernel also sends again what the wire, a part of this program, brings late because it had no turn.
+	sentAgain := func() uint32 { return client.info().Total_retrans }
+	for end := time.Now().Add(patience); ; {
+		before := sentAgain()
+		stream("")
+		after := sentAgain()
+		if after == before {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("a good wire: %d packets were sent again in the last stream", after-before)
+		}
+	}
+	good := sentAgain()
 	stream("loss 3%")
-	if after := client.info(); after.Total_retrans == 0 {
-		t.Errorf("loss: %+v", after)
+	if after := sentAgain(); after == good {
+		t.Error("loss: nothing was sent again")
 	}
 	stream("duplicate 50%")
 	if after := client.info(); after.Dsack_dups == 0 {
