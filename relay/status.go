@@ -296,16 +296,16 @@ func put(ctx context.Context, dir string, q request, a *answer) error {
 		_ = c.SetDeadline(end)
 	}
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
-	if err := json.NewEncoder(c).Encode(q); err != nil {
-		return fmt.Errorf("ask the daemon: %w", err)
-	}
-	if err := json.NewDecoder(c).Decode(a); err != nil {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			err = ctx.Err()
-		}
-		return fmt.Errorf("the daemon's answer: %w", err)
+	what := "ask the daemon"
+	if err = json.NewEncoder(c).Encode(q); err == nil {
+		what = "the daemon's answer"
+		err = json.NewDecoder(c).Decode(a)
 	}
 	switch {
+	case err != nil && errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("%s: %w", what, ctx.Err())
+	case err != nil:
+		return fmt.Errorf("%s: %w", what, err)
 	case a.Unknown:
 		return &unknownError{a.Error}
 	case a.Error != "":
