@@ -262,7 +262,8 @@ func TestAStalledReceiverHoldsUpNobody(t *testing.T) {
 				return true
 			}
 		}
-		for ; full < 100_000 && a.TrySend(benchDst, make([]byte, 4000)) == nil; full++ {
+		for full < 100_000 && a.TrySend(benchDst, make([]byte, 4000)) == nil {
+			full++
 		}
 		return false
 	})
