@@ -98,19 +98,6 @@ func (x *crossing) finish() error {
 	)
 }
 
-// explain adds what the daemons have logged to an error that they may have caused.
-func (x *crossing) explain(err error) error {
-	if err == nil || x.ctx.Err() != nil {
-		return err
-	}
-	for _, h := range x.pair.hosts {
-		if d, ok := x.parts[h.role].(*daemon); ok {
-			err = fmt.Errorf("%w\n%s logs: %s", err, h.role, d.log.text())
-		}
-	}
-	return err
-}
-
 // startDaemon starts host i's daemon, and has the cable lead there when it listens.
 func (x *crossing) startDaemon(i int) error {
 	h := x.pair.hosts[i]

@@ -84,7 +84,7 @@ type household struct {
 }
 
 func newHousehold(ctx context.Context, d *skybus.Domain) (*household, error) {
-	n, err := startNode(d, customerAddr)
+	n, err := startNode(d, customerAddr, nil)
 	if err != nil {
 		return nil, err
 	}

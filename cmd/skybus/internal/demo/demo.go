@@ -17,10 +17,12 @@ const (
 	patience  = time.Minute     // for a process that starts or stops, or a link that comes up
 	draining  = 2 * time.Minute // for all messages that are on their way
 	pollEvery = time.Millisecond
-	keepRate  = 1000 // messages a second after the summary
-	keepTick  = 5 * time.Second
-	shortest  = time.Second
-	slowest   = 100
+	// aliveEvery is how often it is looked whether all processes are there.
+	aliveEvery = 50 * time.Millisecond
+	keepRate   = 1000 // messages a second after the summary
+	keepTick   = 5 * time.Second
+	shortest   = time.Second
+	slowest    = 100
 )
 
 // Options say how to run the demonstration.
@@ -114,11 +116,15 @@ func (o *Options) Check() error {
 func (o *Options) skip(sum *Summary, missing error) {
 	sum.Skipped = missing.Error()
 	o.say("two hosts: skipped, %v", missing)
-	o.say("In the source tree, \"make demo\" builds both programs; or build it with \"go build ./cmd/skybusd\", and name it with --skybusd PATH.")
+	o.sayHowToBuild()
 	if o.Hosts == 2 {
 		sum.fail("two hosts: " + missing.Error())
 		o.printf("\nFAIL: two hosts were asked for\n")
 	}
+}
+
+func (o *Options) sayHowToBuild() {
+	o.say("In the source tree, \"make demo\" builds both programs; or build it with \"go build ./cmd/skybusd\", and name it with --skybusd PATH.")
 }
 
 // oneHost plays the part on one host. final: the demonstration ends with it.

@@ -103,7 +103,8 @@ func (p *pair) build() (err error) {
 			return err
 		}
 	}
-	if err := p.certify(); err != nil {
+	p.certs = filepath.Join(p.folder, "certs")
+	if err := certify(p.certs, near, far); err != nil {
 		return err
 	}
 	p.cable, err = newCable()
@@ -120,25 +121,32 @@ func (p *pair) laneLimit() (uint64, error) {
 	return farLimit, err
 }
 
-// certify makes an authority and a certificate for each host.
-func (p *pair) certify() error {
-	p.certs = filepath.Join(p.folder, "certs")
-	if err := certs.MakeCA(p.certs); err != nil {
-		return err
+// certify makes an authority in a folder, and a certificate for each host.
+func certify(folder string, hosts ...string) error {
+	err := certs.MakeCA(folder)
+	for _, h := range hosts {
+		if err == nil {
+			err = certs.MakeHost(folder, h, validCerts)
+		}
 	}
-	return errors.Join(certs.MakeHost(p.certs, near, validCerts), certs.MakeHost(p.certs, far, validCerts))
+	return err
+}
+
+// arguments are those of the host's daemon, with the certificates of a folder, but for who its peers are.
+func (h *host) arguments(key int, folder, listen string) []string {
+	cert, keyFile := certs.HostFiles(folder, h.name)
+	return []string{
+		"--root", h.root, "-k", strconv.Itoa(key), "--relay-key", strconv.Itoa(key), "--host", h.name, "--listen", listen,
+		"--ca", filepath.Join(folder, certs.CAFile), "--cert", cert, "--key-file", keyFile,
+	}
 }
 
 // arguments are those of host i's daemon.
 func (p *pair) arguments(i int) []string {
 	own, other := p.hosts[i], p.hosts[1-i]
-	cert, key := certs.HostFiles(p.certs, own.name)
-	return []string{
-		"--root", own.root, "-k", strconv.Itoa(p.key), "--relay-key", strconv.Itoa(p.key), "--host", own.name, "--listen", loopback,
-		"--peer", other.name + "=" + p.cable.address(1-i), "--route", other.addr.String() + "=" + other.name,
-		"--route", other.nodes + "=" + other.name,
-		"--ca", filepath.Join(p.certs, certs.CAFile), "--cert", cert, "--key-file", key,
-	}
+	return append(own.arguments(p.key, p.certs, loopback),
+		"--peer", other.name+"="+p.cable.address(1-i), "--route", other.addr.String()+"="+other.name,
+		"--route", other.nodes+"="+other.name)
 }
 
 // remove takes everything away. The processes are gone by then.

@@ -13,6 +13,7 @@ import (
 	"github.com/skybus-io/skybus/actor"
 	"github.com/skybus-io/skybus/addr"
 	"github.com/skybus-io/skybus/cmd/skybus/internal/child"
+	"github.com/skybus-io/skybus/names"
 )
 
 // The processes. The relay daemons are there in the part between two hosts only, the shops
@@ -24,6 +25,8 @@ const (
 	farDaemon  = "skybusd of " + far
 	nearShop   = "shop"
 	farShop    = "shop of " + far
+	firstShop  = "first shop"  // in the cluster: it has the name in the beginning,
+	secondShop = "second shop" // and this one gets it
 )
 
 // roles are those that are there all the time.
@@ -94,6 +97,10 @@ func part(b between) error {
 		err = trade(ctx, d, shopAddr, b.ofShop)
 	case farShop:
 		err = trade(ctx, d, farShopAddr, b.ofShop)
+	case firstShop:
+		err = tradeInCluster(ctx, d, firstShopAddr, names.AllowReplacement|names.NoQueue, b.ofShop)
+	case secondShop:
+		err = tradeInCluster(ctx, d, secondShopAddr, names.Replace|names.AllowReplacement|names.NoQueue, b.ofShop)
 	default:
 		err = fmt.Errorf("role %q", s.Role)
 	}

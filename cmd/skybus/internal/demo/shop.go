@@ -13,6 +13,7 @@ import (
 	"github.com/skybus-io/skybus"
 	"github.com/skybus-io/skybus/actor"
 	"github.com/skybus-io/skybus/addr"
+	"github.com/skybus-io/skybus/names"
 	"github.com/skybus-io/skybus/node"
 	"github.com/skybus-io/skybus/node/codec"
 )
@@ -47,16 +48,17 @@ type begun struct{}
 // goods are the types that travel between nodes: both ends know them by the same names.
 func goods() (*codec.Registry, error) {
 	r := codec.NewRegistry(codec.Limits{})
-	return r, errors.Join(codec.Register[*order](r, "demo.order"), codec.Register[*receipt](r, "demo.receipt"), codec.Register[begun](r, "demo.begun"))
+	return r, errors.Join(codec.Register[*order](r, "demo.order"), codec.Register[*receipt](r, "demo.receipt"), codec.Register[begun](r, "demo.begun"),
+		codec.Register[*handover](r, "demo.handover"))
 }
 
-// startNode joins services of this process to the bus.
-func startNode(d *skybus.Domain, at addr.Addr, services ...actor.Spec) (*node.Node, error) {
+// startNode joins services of this process to the bus; cluster has the names of all hosts, nil: there are none.
+func startNode(d *skybus.Domain, at addr.Addr, cluster names.Registry, services ...actor.Spec) (*node.Node, error) {
 	r, err := goods()
 	if err != nil {
 		return nil, err
 	}
-	return node.Start(d, at, node.Config{Services: services, Codec: r, Log: slog.New(slog.DiscardHandler)})
+	return node.Start(d, at, node.Config{Services: services, Codec: r, Cluster: cluster, Log: slog.New(slog.DiscardHandler)})
 }
 
 // A shop is the service that is called. Its fields need no lock: its handlers run one at a time.
@@ -86,12 +88,16 @@ func (s *shop) Handle(c *actor.Context, m *actor.Message) error {
 	if !m.IsCall() {
 		return nil
 	}
-	return c.Reply(&receipt{PID: os.Getpid(), Counted: s.counted, Astray: s.astray})
+	return c.Reply(s.receipt())
+}
+
+func (s *shop) receipt() *receipt {
+	return &receipt{PID: os.Getpid(), Counted: s.counted, Astray: s.astray}
 }
 
 // trade has a shop open until ctx ends.
 func trade(ctx context.Context, d *skybus.Domain, at addr.Addr, between func(actor.Handler) actor.Handler) error {
-	n, err := startNode(d, at, actor.Spec{Name: shopName, New: func() actor.Handler { return between(&shop{}) }})
+	n, err := startNode(d, at, nil, actor.Spec{Name: shopName, New: func() actor.Handler { return between(&shop{}) }})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ package demo
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/skybus-io/skybus/cmd/skybus/internal/child"
@@ -78,26 +80,34 @@ func (s *stage) until(at time.Duration) error {
 
 // sleep waits, unless ctx ends or a process does, which nobody has killed.
 func (s *stage) sleep(d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-s.ctx.Done():
-		return s.ctx.Err()
-	case <-s.done(producer):
-		return s.died(producer)
-	case <-s.done(consumer):
-		return s.died(consumer)
-	case <-s.done(nearDaemon):
-		return s.died(nearDaemon)
-	case <-s.done(farDaemon):
-		return s.died(farDaemon)
-	case <-s.done(nearShop):
-		return s.died(nearShop)
-	case <-s.done(farShop):
-		return s.died(farShop)
-	case <-timer.C:
-		return nil
+	for end := time.Now().Add(d); ; {
+		if err := s.alive(); err != nil {
+			return err
+		}
+		left := time.Until(end)
+		if left <= 0 {
+			return nil
+		}
+		select {
+		case <-s.ctx.Done():
+		case <-time.After(min(left, aliveEvery)):
+		}
 	}
+}
+
+// alive says if ctx has ended, or a process by itself.
+func (s *stage) alive() error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	for role := range s.parts {
+		select {
+		case <-s.done(role):
+			return s.died(role)
+		default:
+		}
+	}
+	return nil
 }
 
 // done is nil, which nothing is ever received from, for a process that does not run.
@@ -201,6 +211,19 @@ func (s *stage) keep(finish ...func() error) error {
 	}
 	s.ctx = context.WithoutCancel(s.ctx) // two seconds more
 	return run(finish...)
+}
+
+// explain adds what the daemons have logged to an error that they may have caused.
+func (s *stage) explain(err error) error {
+	if err == nil || s.ctx.Err() != nil {
+		return err
+	}
+	for _, role := range slices.Sorted(maps.Keys(s.parts)) {
+		if d, ok := s.parts[role].(*daemon); ok {
+			err = fmt.Errorf("%w\n%s logs: %s", err, role, d.log.text())
+		}
+	}
+	return err
 }
 
 // end says how the part ended, if the summary has not. It returns an error only
