@@ -11,4 +11,7 @@ func TestDemonstrationsThatMakeNoSenseAreRefused(t *testing.T) {
 	refused(t, "hosts", "demo", "--hosts", "0")
 	refused(t, "skybusd", "demo", "--skybusd", "none")
 	refused(t, "no arguments", "demo", "now")
+	refused(t, "duration", "demo", "cluster", "--duration", "1ms")
+	refused(t, "skybusd", "demo", "cluster", "--skybusd", "none")
+	refused(t, "no arguments", "demo", "cluster", "now")
 }

@@ -51,6 +51,11 @@ var faults = map[string]between{
 	"part-forgets": {shop: func(h actor.Handler) actor.Handler {
 		return at10{h, func(*actor.Context, *actor.Message) error { return nil }}
 	}},
+	"part-embezzles": {shop: func(h actor.Handler) actor.Handler {
+		return at10{h, func(c *actor.Context, _ *actor.Message) error {
+			return c.Reply(&receipt{PID: os.Getpid(), Counted: 10})
+		}}
+	}},
 	"part-hurries": {shop: func(h actor.Handler) actor.Handler {
 		return at10{h, func(c *actor.Context, m *actor.Message) error {
 			eleven := *m

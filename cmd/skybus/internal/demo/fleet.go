@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/skybus-io/skybus/channel"
@@ -170,30 +169,16 @@ func (f *fleet) leads() (l leader, err error) {
 	return l, err
 }
 
-// stopAll ends the processes: those of services at once, the daemons in good order, all at the
-// same time, so that their engines end with them.
-func (f *fleet) stopAll() error {
-	var all sync.WaitGroup
-	errs := make(chan error, len(f.parts))
-	for role, p := range f.parts {
-		delete(f.parts, role)
-		if _, ok := p.(*daemon); !ok {
-			p.Kill()
-			continue
+// stopAll ends the processes: those of services at once; the daemons in good order, so that their
+// engines end with them, and one after the other, so that a leader finds somebody to hand over to.
+func (f *fleet) stopAll() (err error) {
+	for _, h := range f.hosts {
+		if f.parts[h.role] != nil {
+			err = errors.Join(err, f.stop(h.role))
 		}
-		all.Go(func() {
-			if err := p.Stop(patience); err != nil {
-				errs <- fmt.Errorf("the %s did not end well: %w", role, err)
-			}
-		})
 	}
-	all.Wait()
-	close(errs)
-	var joined error
-	for err := range errs {
-		joined = errors.Join(joined, err)
-	}
-	return joined
+	f.killAll()
+	return err
 }
 
 // remove takes everything away. The processes are gone by then.
