@@ -37,7 +37,9 @@ The daemon is the program skybusd next to this one, or that of --skybusd. Withou
 it the second part is skipped; that is a failure only where --hosts=2 asks for it.
 
 With --keep it goes on after the last summary until Ctrl-C, so that the other
-commands can be tried on its domains.`
+commands can be tried on its domains.
+
+demo cluster shows three hosts, which make a cluster.`
 
 func newDemoCommand(a *app) *cobra.Command {
 	o := demo.Options{Part: []string{"demo", "part"}, Program: os.Args[0]}
@@ -55,7 +57,7 @@ func newDemoCommand(a *app) *cobra.Command {
 		if !f.Changed("hosts") {
 			o.Hosts = 0 // two if there is a daemon
 		}
-		if err := a.set(&o); err != nil {
+		if err := a.place(&o); err != nil {
 			return err
 		}
 		ctx, stop := untilInterrupted(cmd.Context())
@@ -83,7 +85,7 @@ the leader of the etcd servers is killed with -9: orders go on, a new name is th
 soon, and the daemon starts its server again.
 
 The exit code is 0 only if each order was counted once. --duration is how long orders
-go on beside that. The daemon is the program skybusd next to this one, or that of
+go on between those things, and after. The daemon is the program skybusd next to this one, or that of
 --skybusd. The data of the etcd servers, 400 MB, are in $TMPDIR meanwhile.`
 
 func newDemoClusterCommand(a *app) *cobra.Command {
@@ -93,7 +95,7 @@ func newDemoClusterCommand(a *app) *cobra.Command {
 	f.DurationVar(&o.Duration, "duration", 6*time.Second, "`TIME` that orders go on while nothing happens")
 	f.StringVar(&o.Daemon, "skybusd", "", "`PATH` of the daemon's binary (default: skybusd next to this program)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := a.set(&o); err != nil {
+		if err := a.place(&o); err != nil {
 			return err
 		}
 		ctx, stop := untilInterrupted(cmd.Context())
@@ -107,8 +109,8 @@ func newDemoClusterCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// set says where a demonstration is, and who reads it.
-func (a *app) set(o *demo.Options) error {
+// place says where a demonstration is and who reads it, and checks its options.
+func (a *app) place(o *demo.Options) error {
 	o.Root, o.Key, o.Out = a.rootDir(), int(a.key), a.out
 	if a.json {
 		o.Out = a.errOut

@@ -11,6 +11,10 @@
 // customer in this process calls shops in others, one of which is killed.
 // Processes are ended by their number, and end with this one.
 //
+// A demonstration of its own, RunCluster, has three hosts make a cluster. There the
+// account is the customer's: each answer to a numbered order says how many orders
+// the shop has counted.
+//
 // No message is excused by the death of its witness. Producer and consumer keep
 // ledgers in mapped files, which stay when a process is killed:
 //
