@@ -84,6 +84,7 @@ func (c *Client) open() error {
 	if err != nil {
 		return err
 	}
+	made.ActiveConnection().Connect() // it does not wait for a server; later its resolver would be made beside a SetEndpoints
 	c.mu.Lock()
 	if c.c = made; !slices.Equal(c.urls, urls) {
 		made.SetEndpoints(c.urls...)

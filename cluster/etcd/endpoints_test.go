@@ -3,6 +3,7 @@
 package etcd
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/skybus-io/skybus/cluster"
@@ -36,5 +37,32 @@ func TestSetEndpoints(t *testing.T) {
 	}
 	if _, err := c.Get(t.Context(), cluster.Query{Key: "/a"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Servers are asked how they are while the endpoints change.
+func TestSetEndpointsWhileMembersAreAsked(t *testing.T) {
+	s := etcdtest.Start(t, 1, nil)
+	c := dial(t, s, Options{})
+	done := make(chan struct{})
+	var asked sync.WaitGroup
+	asked.Go(func() {
+		for range 20 {
+			if _, _, err := c.Members(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		close(done)
+	})
+	for {
+		select {
+		case <-done:
+			asked.Wait()
+			return
+		default:
+			if err := c.SetEndpoints(s.Endpoints()); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }

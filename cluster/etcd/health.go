@@ -63,7 +63,7 @@ func (c *Client) count(ctx context.Context, h *cluster.Health) error {
 func (c *Client) size(ctx context.Context) (n int64, err error) {
 	for _, e := range c.servers() {
 		var st *clientv3.StatusResponse
-		if st, err = c.c.Status(ctx, e); err == nil {
+		if st, err = c.status(ctx, e); err == nil {
 			return max(st.DbSizeInUse, 1), nil
 		}
 	}
@@ -90,7 +90,7 @@ func (c *Client) surveys() {
 
 // version learns what a server is.
 func (c *Client) version(ctx context.Context, endpoint string) error {
-	st, err := c.c.Status(ctx, endpoint)
+	st, err := c.status(ctx, endpoint)
 	if err != nil {
 		return err
 	}

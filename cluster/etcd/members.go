@@ -43,6 +43,20 @@ func (c *Client) Members(ctx context.Context) (members []report.Member, alarms [
 	return members, alarms, nil
 }
 
+// status asks the server at an endpoint how it is. To dial one, etcd's client reads its endpoints without the lock
+// that SetEndpoints has; so mu is held. Nothing waits there: the connection is made when it is used.
+func (c *Client) status(ctx context.Context, endpoint string) (*clientv3.StatusResponse, error) {
+	c.mu.Lock()
+	made := c.c
+	conn, err := made.Dial(endpoint)
+	c.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return clientv3.NewMaintenanceFromMaintenanceClient(clientv3.RetryMaintenanceClient(made, conn), made).Status(ctx, endpoint)
+}
+
 // member asks one server how it is.
 func (c *Client) member(ctx context.Context, m *etcdserverpb.Member) report.Member {
 	r := report.Member{Name: m.Name, ID: fmt.Sprintf("%x", m.ID), Clients: m.ClientURLs, Peers: m.PeerURLs, Learner: m.IsLearner}
@@ -52,7 +66,7 @@ func (c *Client) member(ctx context.Context, m *etcdserverpb.Member) report.Memb
 	}
 	ctx, stop := context.WithTimeout(ctx, c.o.Patience/3)
 	defer stop()
-	st, err := c.c.Status(ctx, m.ClientURLs[0])
+	st, err := c.status(ctx, m.ClientURLs[0])
 	if err != nil {
 		r.Error = explain(err).Error()
 		return r
