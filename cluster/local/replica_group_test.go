@@ -40,6 +40,15 @@ func (q *quay) Commit(ctx context.Context, b cluster.Batch) (uint64, error) {
 	return q.Provider.Commit(ctx, b)
 }
 
+// newQuay returns a quay and a replica behind it, of which one batch at a time is on its way.
+func newQuay(t *testing.T) (*quay, *Replica) {
+	_, up := upstream(t, Limits{})
+	q := &quay{Provider: up, let: make(chan struct{}, 100)}
+	r := newSite(t, q, "/skybus/default/", ReplicaOptions{Commits: 1})
+	time.Sleep(time.Second) // until it is connected
+	return q, r
+}
+
 // claimOf is a batch that puts a claim of nobody in particular if nobody has the name.
 func claimOf(name, owner string) cluster.Batch {
 	root := "/skybus/default/names/" + name + "/"
@@ -77,15 +86,9 @@ func TestBatchesThatGoTogether(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := newTestNet(t)
-				defer n.close()
-				up := n.e.Provider(Options{})
-				defer up.Close()
-				q := &quay{Provider: up, let: make(chan struct{}, 100)}
-				r := newSite(t, q, "/skybus/default/", ReplicaOptions{Commits: 1})
+				q, r := newQuay(t)
 				c := r.Provider(Options{})
 				defer c.Close()
-				time.Sleep(time.Second) // until it is connected
 				var done sync.WaitGroup
 				errs := make([]error, len(test.waits))
 				done.Go(func() {
@@ -114,7 +117,6 @@ func TestBatchesThatGoTogether(t *testing.T) {
 				if got, want := strings.Join(q.gone, "; "), strings.Join(append([]string{"names/first/1"}, test.gone...), "; "); got != want {
 					t.Errorf("there went %s\nwant %s", got, want)
 				}
-				r.Close()
 			})
 		})
 	}
@@ -123,15 +125,7 @@ func TestBatchesThatGoTogether(t *testing.T) {
 // Whoever does not wait any longer is told whether its batch may have been done.
 func TestABatchThatDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newTestNet(t)
-		defer n.close()
-		up := n.e.Provider(Options{})
-		defer up.Close()
-		q := &quay{Provider: up, let: make(chan struct{}, 100)}
-		r := newSite(t, q, "/skybus/default/", ReplicaOptions{Commits: 1})
-		c := r.Provider(Options{})
-		defer c.Close()
-		time.Sleep(time.Second) // until it is connected
+		q, r := newQuay(t)
 		begin := func(name string, patience time.Duration) chan error {
 			done := make(chan error, 1)
 			go func() {
@@ -161,6 +155,5 @@ func TestABatchThatDoesNotWait(t *testing.T) {
 		if got := strings.Join(q.gone, "; "); got != "names/a/1; names/c/1" {
 			t.Errorf("there went %s", got)
 		}
-		r.Close()
 	})
 }

@@ -108,9 +108,9 @@ func (l *law) judge(root, key string, value []byte, lease cluster.LeaseID) error
 	return nil
 }
 
-// count notes whether a claim is one of this host.
+// count notes whether a claim is one of this host. Without a policy nobody asks; with one all is read anew.
 func (l *law) count(root, key string, own bool) {
-	if _, ok := nameOf(root, key); !ok {
+	if _, ok := nameOf(root, key); !ok || l.in() == nil {
 		return
 	}
 	l.mu.Lock()
