@@ -204,7 +204,8 @@ func TestSpawnedServicesAreWeighed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.MsgsPerSec <= 0 || l.Each < heavyBytes || l.Each > 2*heavyBytes {
+	const others = heavyBytes / 50 // what else the process had on its heap before may go meanwhile
+	if l.MsgsPerSec <= 0 || l.Each < heavyBytes-others || l.Each > 2*heavyBytes {
 		t.Errorf("%v a second, %v bytes each, want %d", l.MsgsPerSec, l.Each, heavyBytes)
 	}
 }
